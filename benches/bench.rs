@@ -1,4 +1,4 @@
-//! Measures what the filter costs in Envoy, in processor time, memory and latency, compared with
+//! Measures the cost of the filter in Envoy, in processor time, memory and latency, compared with
 //! other filters: `make bench`.
 //!
 //! Each variant is a listener of one Envoy. The variants are measured in turn, round after round,

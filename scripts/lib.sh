@@ -23,7 +23,7 @@ bounded() {
 
 # `install_wheels DIRECTORY REQUIREMENTS REMEDY`: installs the pinned wheels into a virtual
 # environment, or into DIRECTORY/site. Exits with 75 if the package index cannot be reached. REMEDY
-# tells users what to do on a system without a wheel.
+# advises users of a system without a wheel.
 install_wheels() {
   local directory=$1 requirements=$2 remedy=$3 log pip
   command -v python3 >/dev/null || fail "python3 is missing: install Python 3.10 or newer, or $remedy"
@@ -192,7 +192,7 @@ need_rust() {
 build() { "${MAKE:-make}" --no-print-directory build >&2 || fail "the build failed; see the messages above"; }
 
 # Writes the output of a command to a file by a rename, so that no reader sees half of it. On
-# failure the old file stays. The file is readable for all, whatever the umask, since a container's
+# failure the old file stays. The file is readable for all, under any umask, since a container's
 # user reads it.
 write_whole() {
   local file=$1

@@ -40,7 +40,7 @@ enum Command {
         /// The policy, YAML or JSON; `-` reads standard input.
         policy: PathBuf,
     },
-    /// Explain what a policy decides for one request: the caller, the limits that apply, the
+    /// Explain the verdict of a policy on one request: the caller, the limits that apply, the
     /// response.
     Explain(ExplainArgs),
     /// Print the Envoy configuration that enforces a policy.

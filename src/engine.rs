@@ -80,8 +80,8 @@ pub fn decide(
 }
 
 /// The place of the check that makes the caller wait longest among those that `refuses` picks, and
-/// how long that is. Where no wait helps, that is longer than any wait; of equal ones the first
-/// counts.
+/// how long that is. If waiting does not help, that is longer than any wait; of equal ones the
+/// first counts.
 #[must_use]
 pub fn longest_wait(
     checks: &[LimitCheck],

@@ -1,4 +1,4 @@
-//! Limits that all proxies share: what a proxy and the engine say to each other.
+//! Limits that all proxies share: the messages of a proxy and the engine.
 //!
 //! ```text
 //!   proxy ── Take ──▶ engine: one shared counter for each limit and caller
@@ -7,9 +7,10 @@
 //! ```
 //!
 //! An *engine* keeps the shared counters (Redis or Valkey). A proxy *takes* units in advance and
-//! spends them without asking; the next take reports what it spent. The engine counts the units of
-//! a lease as taken until they are reported, and charges a lease that lapses in full. So whatever
-//! is lost, late or repeated, and whatever dies, never more is spent than the limit states.
+//! spends them without asking; the next take reports the spent units. The engine counts the units
+//! of a lease as taken until they are reported, and charges a lease that lapses in full. So no
+//! lost, late or repeated message and no dead proxy or engine lets more be spent than the limit
+//! states.
 
 pub mod command;
 #[cfg(not(target_family = "wasm"))]

@@ -45,7 +45,7 @@ pub enum Refund {
     Failed,
     /// The limit charges only for other responses.
     NotCounted,
-    /// The request goes on as another one, by an internal redirect.
+    /// The request continues as another one, by an internal redirect.
     Redirected,
     /// A pool refused the request.
     QueueRefused,
@@ -58,7 +58,7 @@ pub enum Refund {
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A limit decided on a request. A request that goes on causes one event for each of its
+    /// A limit decided on a request. A request that continues causes one event for each of its
     /// limits. One that is refused causes one for each limit that refused it or would have.
     Decision {
         /// The limit or seat limit.

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! After [`Policy::compile`] nothing needs a check: names are resolved to numbers, routes are one
-//! compiled table, the directory is sorted, and the limits are indexed by what selects them.
+//! compiled table, the directory is sorted, and the limits are indexed by their selectors.
 
 pub mod access_log;
 pub mod attributes;
@@ -76,7 +76,7 @@ use crate::limit::Enforcement;
 pub struct Policy {
     /// Names it in metrics and in the store: the counters of another name are others.
     pub name: Box<str>,
-    /// Names this very content of it.
+    /// Identifies the content of the policy.
     pub revision: Box<str>,
     /// How callers are identified.
     pub callers: Callers,
@@ -104,7 +104,7 @@ pub struct Policy {
     pub replies: Replies,
     /// Live keys over all limits.
     pub keys_max: u32,
-    /// What keeps the counters that all proxies share; `None` if no limit has such counters.
+    /// The engine of the counters that all proxies share; `None` if no limit has such counters.
     pub engine: Option<Engine>,
     /// The caller's attributes for the access log; `None` if it is not wanted.
     pub access_log: Option<Vec<AttributeId>>,
@@ -112,7 +112,7 @@ pub struct Policy {
     pub log_parts: access_log::Parts,
     /// All attributes that a caller can have.
     pub attributes: Attributes,
-    /// What the proxy must be asked for each request.
+    /// The properties to read for each request.
     pub properties: PropertySet,
     /// All routes of the policy.
     pub routes: RouteTable,
@@ -179,7 +179,7 @@ impl Policy {
         }
     }
 
-    /// What `make` returns for each limit and seat limit, and its name; limits first.
+    /// The results of `make` for each limit and seat limit, and its name; limits first.
     pub fn for_each_owner<T>(&self, mut make: impl FnMut(CounterOwner, &str) -> T) -> PerOwner<T> {
         let limits = self
             .limits

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Promises, each held by the `contract` suite and the engine's `simulation`:
-//! never more is admitted than a limit states, whatever the interleaving; a refused request takes
-//! nothing from any limit; the memory is bounded by the operator's `keys_max`.
+//! no interleaving admits more than a limit states; a refused request takes nothing from any limit;
+//! the memory is bounded by the operator's `keys_max`.
 
 mod check;
 #[cfg(test)]
@@ -29,7 +29,7 @@ use crate::limit::{Charge, Cost, Decision, Reading, Rule, State};
 pub use check::{Answer, EngineAccess, LimitCheck, Locked};
 use key::Key;
 
-/// What the store counted while it answered.
+/// The counts of the store while it answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
     /// Live records that were dropped because their page was full.
@@ -51,7 +51,7 @@ pub trait Peek {
         Ok(Reading { balance, at })
     }
 
-    /// What `rule` answers to a request of this cost by the counter as it is, and when.
+    /// The answer of `rule` to a request of this cost by the current counter, and its time.
     ///
     /// # Errors
     /// [`Fault`] if the counter cannot be had.
@@ -90,7 +90,7 @@ pub trait Store: Peek {
     ) -> bool;
 
     /// Cuts records that lie further in the future than their rules can have put them, after
-    /// [`Store::try_charge_all`] met one. Checks that admit are answered anew by what is stored
+    /// [`Store::try_charge_all`] met one. Checks that admit are answered anew by the stored state
     /// then.
     ///
     /// The clock is read after the record: only then that is the clock's doing, and not that of a
@@ -107,8 +107,8 @@ pub trait Store: Peek {
         }
     }
 
-    /// Charges `units` whether or not they fit: what a request turned out to cost. The counter
-    /// after that, and the receipt. The clock is read after the record, as for a repair.
+    /// Charges `units` whether or not they fit: the final cost of a request. The counter after
+    /// that, and the receipt. The clock is read after the record, as for a repair.
     ///
     /// # Errors
     /// [`Fault`] if the counter cannot be had: nothing is charged.

@@ -167,7 +167,7 @@ fn check_locates_syntax_errors() {
         ("", "-: /: the document is empty\n-: 1 error\n"),
         (
             "a: 'b",
-            "-:1:4: /: an unclosed quote, or its text goes on without indentation\n-: 1 error\n",
+            "-:1:4: /: an unclosed quote, or its text continues without indentation\n-: 1 error\n",
         ),
         ("a: 1\na: 2", "-:2: /a: duplicate key\n-: 1 error\n"),
         (

@@ -261,7 +261,7 @@ fn a_shadow_limit_states_what_it_would_do() {
         "{third}"
     );
     assert!(
-        third.contains("\n    counts   key absent, with all who have none\n"),
+        third.contains("\n    counts   key absent, shared by all callers without one\n"),
         "{third}"
     );
     assert!(
@@ -313,7 +313,7 @@ fn costs_that_never_fit_and_grpc_callers() {
     let call = ["-", "--path", "/?place=rome", "-H", "x-cost: 4"];
     let never = text_form(&call, ODD);
     assert!(
-        never.contains("\n    wait     none helps: it costs more than the limit holds\n"),
+        never.contains("\n    wait     does not help: it costs more than the limit holds\n"),
         "{never}"
     );
     assert!(

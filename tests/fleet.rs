@@ -1,4 +1,4 @@
-//! The engine in memory does what every engine must.
+//! The engine in memory meets the contract of every engine.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(

@@ -1,4 +1,5 @@
-//! The script on a real Redis: its answers are the model's, and it does what every engine must.
+//! The script on a real Redis: its answers are the model's, and it meets the contract of every
+//! engine.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(

@@ -1,5 +1,5 @@
-//! Compares the schema of the language with the readers, and both written files with what the
-//! declarations state.
+//! Compares the schema of the language with the readers, and both written files with the
+//! declarations.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(
@@ -305,7 +305,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 12] = [
         ],
     ),
     (
-        "what a limit on refused credentials can have",
+        "the parts that a limit on refused credentials can have",
         &[
             "refused_charge",
             "refused_cost",

@@ -1,5 +1,5 @@
 //! The content of `/callers/directory` is never repeated: neither by the library nor by the command
-//! line, whatever is wrong in it or around it.
+//! line, with any error in it or around it.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(

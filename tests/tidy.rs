@@ -222,8 +222,8 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 /// The findings in one file, each as `file:line: rule`.
 fn inspect(file: &str, text: &str) -> Vec<String> {
     let mut findings = Vec::new();
-    let mut find = |index: usize, what: String| {
-        findings.push(format!("{file}:{}: {what}", index.saturating_add(1)))
+    let mut find = |index: usize, fault: String| {
+        findings.push(format!("{file}:{}: {fault}", index.saturating_add(1)))
     };
     let is_rust = file.ends_with(".rs");
     let module = file

@@ -275,7 +275,7 @@ pub(crate) fn offer(file: &Path, listeners: &[Value]) {
     fs::rename(new, file).unwrap();
 }
 
-/// Makes a child process end when this program ends, for whatever reason.
+/// Makes a child process end when this program ends, for any reason.
 pub(crate) fn end_with_this_process(command: &mut Command) -> &mut Command {
     #[cfg(target_os = "linux")]
     {

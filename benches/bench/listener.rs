@@ -24,7 +24,7 @@ pub(crate) enum Filter {
     Sluicegate,
 }
 
-/// What answers the requests that a listener admits.
+/// The source of the answers to the requests that a listener admits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// Envoy itself, as soon as it has the head.

@@ -1,4 +1,4 @@
-//! Describes the machine, and whether it can measure what a part needs.
+//! Describes the machine, and whether it can make the measurements of a part.
 
 use std::fs;
 use std::process::Command;

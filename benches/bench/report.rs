@@ -157,9 +157,12 @@ impl Report {
     }
 
     /// Reports something that this machine or this run could not measure.
-    pub(crate) fn missing(&mut self, part: &str, what: &str, why: &str) {
-        println!("\n**Missing** in {part}: {what}: {why}");
-        self.push("missing", json!({ "part": part, "what": what, "why": why }));
+    pub(crate) fn missing(&mut self, part: &str, figure: &str, why: &str) {
+        println!("\n**Missing** in {part}: {figure}: {why}");
+        self.push(
+            "missing",
+            json!({ "part": part, "what": figure, "why": why }),
+        );
     }
 
     pub(crate) fn took(&mut self, part: &str, seconds: f64) {

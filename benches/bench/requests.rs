@@ -148,7 +148,7 @@ pub(crate) fn processor_time(paths: &Paths, report: &mut Report) {
          callers in turn. Half of the \
          rounds are between the numbers in parentheses. One worker answers without an upstream and \
          writes no access log. \
-         The ratios compare what each variant adds over no filter.",
+         The ratios compare the additional time of each variant over no filter.",
         costs[0].len()
     ));
     report.add(&table);

@@ -96,7 +96,7 @@ fn kilobytes(paths: &Paths, kind: &Kind, upstream: u16) -> f64 {
     (sizes[1] - sizes[0]) / 1e3 / STREAMS as f64
 }
 
-/// Raises the number of open files to what the streams of this process and its Envoys need.
+/// Raises the number of open files to the need of the streams of this process and its Envoys.
 fn open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = limit

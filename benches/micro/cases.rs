@@ -30,7 +30,7 @@ use sluicegate::store::shared::SharedStore;
 use super::host::Host;
 use super::traffic::{CALLERS, Gate, START, TRAFFIC, compile};
 
-/// Whose counters these are does not matter here.
+/// Any owner: it does not matter here.
 const OWNER: CounterOwner = CounterOwner::Limit(LimitId::FIRST);
 
 /// The number of callers whose limits are charged.

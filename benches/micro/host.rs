@@ -1,5 +1,5 @@
 //! A host that counts its calls and does as little as it can otherwise, since its instructions are
-//! part of what is measured. So it is not the proxy of the unit tests (`src/host/fake.rs`).
+//! part of the measurement. So it is not the proxy of the unit tests (`src/host/fake.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -109,7 +109,7 @@ impl Host {
         self.0.now.set(self.0.now.get() + span.nanos());
     }
 
-    /// The time, which is no host call.
+    /// The time, which is not a host call.
     pub(crate) fn time(&self) -> Timestamp {
         Timestamp::from_nanos(self.0.now.get())
     }

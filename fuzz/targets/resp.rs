@@ -1,4 +1,4 @@
-//! Any bytes as the answer of Redis: no panic, and what is read as an answer fits its take.
+//! Any bytes as the answer of Redis: no panic, and every answer fits its take.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,7 +7,7 @@ use sluicegate::fleet::redis::resp::{Login, decode};
 use sluicegate::fleet::take::{CounterName, Numbers, ProxyId, Rest, Take};
 
 fuzz_target!(|data: &[u8]| {
-    // The first byte says what the call was: a login, and how many takes.
+    // The first byte states the form of the call: a login, and the number of takes.
     let Some((shape, bytes)) = data.split_first() else {
         return;
     };

@@ -7,7 +7,7 @@ use sluicegate::payload::decode::{Breach, Encodings};
 use sluicegate::payload::decoded::{DecodedSize, Files};
 use sluicegate::payload::slice::Slice;
 
-/// The first byte determines where the rest is cut.
+/// The first byte determines the cuts of the rest.
 pub(crate) fn cut(data: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let Some((place, body)) = data.split_first() else {
         return (&[], &[], &[]);
@@ -44,8 +44,8 @@ pub(crate) fn decode(encoding: &str, files: Files, data: &[u8]) {
     assert_eq!(whole, run(&[body], 1), "in slices");
     if whole != Err(Breach::Malformed) {
         let cut = run(&[head, tail], 1);
-        // What a body may cost depends on the bytes that have come, so the first part alone may
-        // cost too much, before the whole one would have been refused for its size.
+        // The work allowed for a body depends on the bytes that have come, so the first part alone
+        // may cost too much, before the whole one would have been refused for its size.
         let costs_more = whole.is_err() && cut == Err(Breach::Malformed);
         assert!(
             costs_more || whole == cut,

@@ -29,9 +29,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn is_number(what: Placeholder) -> bool {
+fn is_number(placeholder: Placeholder) -> bool {
     matches!(
-        what,
+        placeholder,
         Placeholder::Quota
             | Placeholder::Remaining
             | Placeholder::Used
@@ -41,9 +41,9 @@ fn is_number(what: Placeholder) -> bool {
     )
 }
 
-fn is_text(what: Placeholder) -> bool {
+fn is_text(placeholder: Placeholder) -> bool {
     matches!(
-        what,
+        placeholder,
         Placeholder::Limit
             | Placeholder::Label
             | Placeholder::Policy
@@ -56,8 +56,8 @@ fn is_text(what: Placeholder) -> bool {
 }
 
 fn fill(template: &Template, value: &str) {
-    let hostile = |what: Placeholder, out: &mut String| {
-        if is_text(what) {
+    let hostile = |placeholder: Placeholder, out: &mut String| {
+        if is_text(placeholder) {
             out.push_str(value);
         } else {
             out.push('0');
@@ -65,8 +65,8 @@ fn fill(template: &Template, value: &str) {
         true
     };
     // A body that is JSON with harmless values is JSON with any.
-    let harmless = template.body(Escape::Json, |what, out| {
-        out.push_str(if is_number(what) || !is_text(what) {
+    let harmless = template.body(Escape::Json, |placeholder, out| {
+        out.push_str(if is_number(placeholder) || !is_text(placeholder) {
             "0"
         } else {
             "a"
@@ -79,8 +79,8 @@ fn fill(template: &Template, value: &str) {
         assert!(json.is_ok(), "{filled}");
     }
     // The same without values, unless a number is a part of a longer one, as in `6{used}`.
-    let whole = template.body(Escape::Json, |what, out| {
-        out.push_str(if is_text(what) { "a" } else { "true" });
+    let whole = template.body(Escape::Json, |placeholder, out| {
+        out.push_str(if is_text(placeholder) { "a" } else { "true" });
         true
     });
     let is_json = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();

@@ -81,7 +81,8 @@ fn summary(policy: &Policy) -> String {
     )
 }
 
-/// What is well written, and may not be what is meant; in the order of the lines.
+/// Warnings about valid parts that may not mean what the author intended, in the order of the
+/// lines.
 fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
     let mut all = warnings::callers(document, policy);
     all.extend(held_bodies(document, policy));
@@ -126,7 +127,7 @@ fn endpoint(document: &Node, policy: &Policy) -> Option<Warning> {
     })
 }
 
-/// What a policy needs of Envoy's configuration, where that is not as it is.
+/// The needs of a policy that Envoy's default configuration does not meet.
 fn needs(policy: &Policy) -> Option<String> {
     policy.payloads.iter().any(|payload| payload.hold).then(|| {
         format!(
@@ -144,7 +145,8 @@ fn limit_bytes_max(limit: &Limit) -> Option<usize> {
         return Some(record::LEASE_BYTES_MAX);
     }
     if limit.costs.are_settled() {
-        // A response or a body may take more than there is, so no rule bounds what is remembered.
+        // A response or a body may take more than there is, so no rule bounds the size of the
+        // record.
         return Some(record::BYTES_MAX);
     }
     limit.rules().map(|rule| record::bytes_max(&rule)).max()

@@ -26,7 +26,7 @@ pub(super) struct Address {
     port: u16,
 }
 
-/// Where a bootstrap gets its listeners.
+/// The source of a bootstrap's listeners.
 pub(super) enum Listeners<'a> {
     /// In the bootstrap itself; the text of the listener.
     Static(&'a str),

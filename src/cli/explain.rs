@@ -1,4 +1,4 @@
-//! `sluicegate explain`: what a policy says of one request, and why, without a proxy.
+//! `sluicegate explain`: the verdict of a policy on one request, with the reasons, without a proxy.
 //!
 //! ```text
 //!   arguments ─▶ Proxy (a host) ─▶ identify ─▶ applicable ─▶ decide ⇄ store::memory ─▶ reply
@@ -6,9 +6,8 @@
 //!                                                          text, JSON ◀─ Explanation ◀─┘
 //! ```
 //!
-//! The filter's own code answers, so the explanation is what the filter would do. The command
-//! changes nothing outside of this process, and shows the identifier of a credential instead of the
-//! secret.
+//! The filter's own code answers, so the explanation agrees with the filter. The command changes
+//! nothing outside of this process, and shows the identifier of a credential instead of the secret.
 
 mod args;
 mod body;
@@ -61,13 +60,13 @@ pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
     })
 }
 
-/// What becomes of the last of `repeat` such requests.
+/// Explains the last of `repeat` such requests.
 fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     let mut request = Request::default();
     request.read(proxy, policy, !proxy.has_body());
     let mut record = Recorder::default();
     let identified = identify_traced(&request, policy, &mut record);
-    // Of one that is not let in, whatever is known all the same.
+    // For a caller that is refused: all that is known all the same.
     let mut known = Recorder::default();
     let suspect = identified
         .as_ref()
@@ -126,7 +125,7 @@ fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
     }
 }
 
-/// What becomes of a request that is about to receive a 401: `refusal`, unless it is denied, or a
+/// The outcome of a request that is about to receive a 401: `refusal`, unless it is denied, or a
 /// limit on such requests refuses it.
 fn unidentified(
     view: &View<'_>,
@@ -161,7 +160,7 @@ fn unidentified(
     Outcome::refused(policy, refusal, request, proxy.now)
 }
 
-/// What becomes of a request whose caller is let in.
+/// The outcome of a request with an admitted caller.
 fn admitted(view: &View<'_>, proxy: &Proxy, applicable: &mut Applicable, repeat: u64) -> Outcome {
     let View {
         policy,
@@ -205,7 +204,7 @@ fn routes(policy: &Policy, request: &Request) -> Vec<String> {
     ids.into_iter().filter_map(|id| route(policy, id)).collect()
 }
 
-/// The tier, and the route by which the request is of it.
+/// The tier of the request, and the route that decides it.
 fn tier(policy: &Policy, request: &Request) -> Option<Matched> {
     let tier = policy.tiers.get(request.tier?)?;
     Some(Matched {

@@ -126,7 +126,7 @@ pub(super) fn envoy_gateway(args: &EnvoyGatewayArgs) -> Result<String, Failure> 
     Ok(text)
 }
 
-/// The policy, unless it asks for what the platform cannot do.
+/// The policy, unless it needs a feature that the platform lacks.
 fn ready(args: &Common, platform: &str, kind: &str) -> Result<Ready, Failure> {
     let (document, policy) = document::read_valid(&args.policy)?;
     if let Some(index) = policy.payloads.iter().position(|payload| payload.hold) {

@@ -1,4 +1,4 @@
-//! `sluicegate completions` and `sluicegate man`: what a shell and `man` know of the command line.
+//! `sluicegate completions` and `sluicegate man`: the command line for a shell and for `man`.
 
 use std::io;
 

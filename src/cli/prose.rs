@@ -32,7 +32,7 @@ pub(super) fn unlinked(text: &str) -> String {
     plain
 }
 
-/// What precedes the first link of `text`, its label, and what follows it.
+/// The text before the first link of `text`, its label, and the text after it.
 fn split_link(text: &str) -> Option<(&str, &str, &str)> {
     let (label_and_before, rest) = text.split_once("](")?;
     let (before, label) = label_and_before.rsplit_once('[')?;
@@ -40,7 +40,7 @@ fn split_link(text: &str) -> Option<(&str, &str, &str)> {
     Some((before, label, after))
 }
 
-/// What the constraints of a mapping say of the keys that must be present.
+/// The keys that the constraints of a mapping require, in words.
 pub(super) fn requirements(description: &Description) -> Vec<String> {
     let sentences = description
         .constraints

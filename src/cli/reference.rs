@@ -57,7 +57,7 @@ fn collect_from(shape: &Shape, all: &mut Vec<(&'static str, String)>) {
     }
 }
 
-/// What the mapping requires, and its keys.
+/// The requirements of the mapping, and its keys.
 fn table(description: &Description) -> String {
     let mut text = requirements(description).join(" ");
     if !text.is_empty() {

@@ -109,7 +109,7 @@ pub(super) fn extension(args: &ExtensionArgs) -> Result<String, Failure> {
     Ok(filter(&args.wasm, &json, &policy).discovery_response())
 }
 
-/// The policy for the filter, with what the audit log needs.
+/// The policy for the filter, with the settings for the audit log.
 fn json(document: &Node, policy: &Policy, collector: Option<&Address>) -> String {
     match collector {
         Some(_) => envoy::audit::audited(document, policy).to_json(),

@@ -1,9 +1,9 @@
 //! `sluicegate schema`: the policy language as a JSON Schema, for editors and CI.
 //!
 //! The schema is written from the declarations that the readers use
-//! ([`crate::policy::language`]). It accepts everything that they accept, and leaves to them what
-//! no schema can express: names that occur elsewhere in the document, unreachable parts, sums.
-//! `tests/schema.rs` verifies both, over every policy of the corpus.
+//! ([`crate::policy::language`]). It accepts everything that they accept, and leaves to them the
+//! rules that no schema can express: names that occur elsewhere in the document, unreachable parts,
+//! sums. `tests/schema.rs` verifies both, over every policy of the corpus.
 //!
 //! Editors that only know draft 7 ignore keywords such as `dependentRequired`, so constraints
 //! between keys are `if` and `then`.
@@ -158,7 +158,7 @@ fn is_required(key: &KeyDescription) -> bool {
     matches!(key.stated, Stated::Required)
 }
 
-/// Whether a constraint, rather than the key, says what its absence means.
+/// Whether a constraint, rather than the key, states the meaning of its absence.
 fn is_in_one_of(constraints: &[Constraint], name: &str) -> bool {
     constraints.iter().any(|constraint| match constraint {
         Constraint::ExactlyOne(keys) => keys.contains(&name),

@@ -6,7 +6,7 @@ use super::Failure;
 use crate::base::varint;
 use crate::base::version::SECTION;
 
-/// What a module of WebAssembly begins with: its magic number, and version 1 of the format.
+/// The first bytes of a WebAssembly module: the magic number, and version 1 of the format.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 pub(super) fn run(path: &Path) -> Result<String, Failure> {
@@ -16,7 +16,7 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
         .strip_prefix(MODULE)
         .ok_or_else(|| failed("is not a WebAssembly module"))?;
     let version = version(sections).ok_or_else(|| {
-        failed("does not state a version; it is no filter of Sluicegate, or one before 0.1.0")
+        failed("does not state a version; it is not a filter of Sluicegate, or one before 0.1.0")
     })?;
     Ok(format!("sluicegate {version}\n"))
 }
@@ -37,7 +37,7 @@ fn version(mut sections: &[u8]) -> Option<&str> {
     None
 }
 
-/// Bytes after their number, and what follows them.
+/// Bytes after their number, and the rest.
 fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = varint::read(bytes)?;
     rest.split_at_checked(usize::try_from(length).ok()?)

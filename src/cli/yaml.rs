@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::policy::document::{Node, Value};
 
-/// A tree as lines, with one key or element on each, whatever its original layout was. An empty
-/// list has none.
+/// A tree as lines, with one key or element on each, for any original layout. An empty list has
+/// none.
 pub(super) fn block(node: &Node) -> String {
     match &node.value {
         Value::Map(entries) => entries

@@ -1,4 +1,5 @@
-//! The request head: identifies the caller, finds what applies, decides, and asks for slots.
+//! The request head: identifies the caller, finds the limits that apply, decides, and asks for
+//! slots.
 //!
 //! This is the only part of the filter that asks which parts of a policy apply to a request.
 
@@ -32,7 +33,7 @@ use crate::request::identify::Caller;
 use crate::request::payload::{MatchedPayload, check_length, requirements};
 use crate::store::{LimitCheck, Locked};
 
-/// The head of a request whose caller is identified.
+/// The head of a request with an identified caller.
 #[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
     pub(super) request: &'a Request,

@@ -10,7 +10,7 @@ use crate::host::stream::{Clock, Meter, MetricId, MetricKind};
 use crate::observe::metrics::revision;
 use crate::policy::Policy;
 
-/// What the proxy enforces under one policy name: revision, version, and the second since when.
+/// The policy that the proxy enforces under one name: revision, version, and the second since when.
 type Announced<'a> = (&'a str, &'a str, u64);
 
 /// No policy name contains a point.

@@ -61,7 +61,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         Flow::Continue
     }
 
-    /// Answers a request that a limit refuses. `limits` is what the checks found.
+    /// Answers a request that a limit refuses. `limits` are the results of the checks.
     pub(super) fn refuse_limits(
         &self,
         stream: &mut StreamState,

@@ -2,7 +2,7 @@
 //! arrived than was read, and held heads without any part of their body.
 //!
 //! There is one [`Bodies`] in each VM, for all policies. It knows only the numbers of streams;
-//! callers pass in what one step of a stream does.
+//! callers pass in the step of a stream as a function.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};

@@ -1,8 +1,7 @@
-//! What a stream does with the body of its request.
+//! A stream with the body of its request.
 //!
-//! Reading a body takes slices of work. While more of it has arrived than was read, the host keeps
-//! the rest, and [`Stream::on_work`] reads on in a later callback, so that other streams are served
-//! meanwhile.
+//! Reading a body takes slices of work. While unread bytes have arrived, the host keeps them, and
+//! [`Stream::on_work`] reads on in a later callback, so that other streams are served meanwhile.
 //!
 //! [`Stream::on_work`]: super::stream::Stream::on_work
 
@@ -143,7 +142,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         }
     }
 
-    /// Reads what has arrived, as far as the slice lasts, and settles a body that has ended.
+    /// Reads the bytes that have arrived, as far as the slice lasts, and settles a body that has
+    /// ended.
     fn read_body(&self, stream: &mut StreamState, slice: &mut Slice) -> Flow {
         let Some(body) = &mut stream.body else {
             return forward(stream);
@@ -172,7 +172,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         }
     }
 
-    /// Forwards a body that has ended and was read, and charges what it costs.
+    /// Forwards a body that has ended and was read, and charges its cost.
     fn pass_body(&self, stream: &mut StreamState) -> Flow {
         let Some(body) = &mut stream.body else {
             return Flow::Continue;
@@ -202,7 +202,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     }
 }
 
-/// Forwards what arrives: the body is not inspected any more.
+/// Forwards arriving bytes: the body is no longer inspected.
 const fn forward(stream: &mut StreamState) -> Flow {
     stream.is_suspended = false;
     Flow::Continue

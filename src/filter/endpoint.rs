@@ -1,4 +1,4 @@
-//! The endpoint where callers ask for their own numbers. Its requests pass identification,
+//! The endpoint at which callers read their own numbers. Its requests pass identification,
 //! `exempt`, `deny` and locks as all others do; no limit is asked.
 
 use super::admit::Head;
@@ -39,9 +39,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.answer_own(stream, head, &reply)
     }
 
-    /// Answers what would become of another request of the caller. If that is not identified, or
-    /// its key is locked, it is answered in its place, so that a client cannot try
-    /// secrets here uncounted.
+    /// Answers with the verdict on another request of the caller. If that is not identified, or its
+    /// key is locked, it is answered in its place, so that a client cannot try secrets here
+    /// uncounted.
     fn answer_asked(&self, stream: &mut StreamState, head: Head<'_>, asked: &AskedHead) -> Flow {
         let policy = &self.runtime.policy;
         let request = asked.request(self.host, policy);

@@ -1,4 +1,4 @@
-//! Whether a response is a failure, and whose.
+//! Whether a response is a failure, and of which side.
 //!
 //! Envoy's own answers count as failures of the upstream, unless the client caused them because it
 //! broke the protocol or never finished its request. Envoy 1.40 says the following of a stream that
@@ -21,7 +21,7 @@
 use crate::host::stream::{ResponseHead, StreamControl};
 use crate::policy::charges::Outcome;
 
-/// What the response head says of its request.
+/// The outcome of a request as its response head states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Response {
     /// All there is to say.
@@ -30,7 +30,7 @@ pub(super) enum Response {
     InTrailers,
 }
 
-/// What the response head says of a request. `is_complete` is whether the whole request has
+/// The outcome of a request by its response head. `is_complete` is whether the whole request has
 /// arrived.
 pub(super) fn response_outcome(
     host: &(impl ResponseHead + StreamControl),
@@ -84,7 +84,7 @@ fn is_grpc_response(host: &impl ResponseHead) -> bool {
         .is_some_and(|value| value.starts_with(b"application/grpc"))
 }
 
-/// What the trailers of a gRPC response say.
+/// The outcome by the trailers of a gRPC response.
 pub(super) fn trailers_outcome(host: &impl ResponseHead) -> Outcome {
     let status = host.response_trailer("grpc-status");
     // To its client, a call without a status has failed.

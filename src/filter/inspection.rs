@@ -23,7 +23,7 @@ const PIECE_MAX: usize = 64 * 1024;
 pub(super) struct BodyInspection {
     /// The payload limit that applies.
     payload: Option<PayloadId>,
-    /// What a refusal needs of the request head, which is gone by then.
+    /// The data of the request head for a refusal, since the head is gone by then.
     context: ReplyContext,
     /// The line for the access log if the payload limit rejects the body.
     refusal_line: Option<String>,
@@ -144,8 +144,8 @@ impl BodyInspection {
         self.is_held
     }
 
-    /// Takes what has arrived: `size` bytes are in the host's buffer, which keeps all bytes of a
-    /// held body. [`BodyInspection::advance`] reads them.
+    /// Notes the bytes that have arrived: `size` of them are in the host's buffer, which keeps all
+    /// bytes of a held body. [`BodyInspection::advance`] reads them.
     ///
     /// # Errors
     /// Why the body is not taken.
@@ -167,7 +167,8 @@ impl BodyInspection {
             .length
             .filter(|length| self.came > *length && self.payload.is_some())
         {
-            // The proxy enforces the length, and what has passed was inspected as the whole body.
+            // The proxy enforces the length, and the bytes that have passed were inspected as the
+            // whole body.
             return Err(Rejection {
                 reason: Reason::Bytes,
                 max: Some(max),
@@ -193,7 +194,7 @@ impl BodyInspection {
         Ok(())
     }
 
-    /// Reads what has arrived, as far as the slice lasts.
+    /// Reads the bytes that have arrived, as far as the slice lasts.
     ///
     /// # Errors
     /// Why the body is rejected.
@@ -243,13 +244,13 @@ impl BodyInspection {
         Ok(measured)
     }
 
-    /// Stops reading a body that only a cost needs. What is not read counts as one.
+    /// Stops reading a body that only a cost needs. An unread body costs one.
     pub(super) fn stop_reading(&mut self) {
         self.meter = Some(BodyMeter::unread());
         self.shadow = None;
     }
 
-    /// The measurements of what has arrived so far; `None` once the body has passed.
+    /// The measurements of the bytes so far; `None` once the body has passed.
     pub(super) fn measurements(&self) -> Option<Measurements> {
         let meter = self.meter.as_ref()?;
         Some(Measurements {
@@ -258,7 +259,8 @@ impl BodyInspection {
         })
     }
 
-    /// Notes what the proxy has received of a held request, for [`BodyInspection::is_kept_back`].
+    /// Notes the bytes that the proxy has received of a held request, for
+    /// [`BodyInspection::is_kept_back`].
     pub(super) fn note_received(&mut self, host: &impl RequestBody) {
         self.received = host.request_bytes();
     }

@@ -41,7 +41,7 @@ pub(super) enum Phase {
     Finished,
 }
 
-/// What the response needs of an admitted request.
+/// The data of an admitted request for its response.
 #[derive(Debug, Default)]
 pub(super) struct Forwarded {
     /// The limits that apply, as the response shows them.
@@ -54,7 +54,7 @@ pub(super) struct Forwarded {
     pub(super) tunnel: Option<Tunnel>,
     /// The slots to acquire once the held body has been read.
     pub(super) entry: Option<Box<Entry>>,
-    /// What the fields of the response show of the request. Known only if they show some of it.
+    /// The data of the request for the fields of the response, if they show any.
     pub(super) context: Option<Box<ReplyContext>>,
 }
 
@@ -85,14 +85,14 @@ pub(super) enum Event {
     End,
 }
 
-/// What a transition leaves for the stream to do.
+/// The work that a transition leaves to the stream.
 #[derive(Debug)]
 pub(super) enum Effect {
     /// Nothing.
     Nothing,
     /// To count the wait, which has ended with the slots.
     LeaveQueue(Box<Queued>),
-    /// To settle what the request took, as it never gets its slots.
+    /// To settle the request's charges, as it never gets its slots.
     Abandon(Forwarded, Box<Queued>),
     /// To settle the charges of a request that was forwarded, or nearly.
     Settle(Forwarded),
@@ -103,7 +103,7 @@ pub(super) enum Effect {
 }
 
 impl Phase {
-    /// Moves on to the phase after `event`. Returns what the transition leaves to do.
+    /// Moves on to the phase after `event`. Returns the remaining work.
     pub(super) fn on(&mut self, event: Event) -> Effect {
         match (&mut *self, event) {
             (Self::Fresh, Event::Forward(forwarded)) => {
@@ -282,7 +282,7 @@ mod tests {
         }
     }
 
-    /// The names of a phase and of an effect, after a look at what they carry.
+    /// The names of a phase and of an effect, after a look at their content.
     fn names(phase: &Phase, effect: &Effect) -> (&'static str, &'static str) {
         let carries =
             |forwarded: &Forwarded| assert_eq!(forwarded.pools, [POOL], "the request is not lost");

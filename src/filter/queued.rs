@@ -42,7 +42,7 @@ pub(super) struct Pools<D> {
 pub(super) struct Queued {
     /// The pools, in the order in which they are asked.
     pub(super) pools: Vec<QueuedPool>,
-    /// What a refusal needs of the request head, which is gone by then.
+    /// The data of the request head for a refusal, since the head is gone by then.
     pub(super) context: ReplyContext,
     /// When the request asked for its slots.
     since: Span,
@@ -205,7 +205,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         admission
     }
 
-    /// Acts on what the pools said to a request that was forwarded so far.
+    /// Acts on the answer of the pools to a request that was forwarded so far.
     pub(super) fn enqueue(
         &self,
         stream: &mut StreamState,
@@ -240,7 +240,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         self.enqueue(stream, queued, admission)
     }
 
-    /// The queue answers a request that waits. Returns whether the request goes on.
+    /// The queue answers a request that waits. Returns whether the request continues.
     pub(super) fn leave_queue(&self, stream: &mut StreamState, answer: Answer) -> bool {
         match answer {
             Answer::Resume => {

@@ -13,11 +13,11 @@ use crate::observe::Refund;
 use crate::reply::addressee::ReplyTo;
 use crate::reply::fields::{self, Applied, Responder};
 
-/// How Envoy names the end of a stream that goes on as another one.
+/// Envoy's name for the end of a stream that continues as another one.
 const INTERNAL_REDIRECT: &[u8] = b"internal_redirect";
 
 impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
-    /// The response head has arrived: settles what it states, and shows the limits.
+    /// The response head has arrived: settles the stated costs, and shows the limits.
     pub(super) fn respond(&self, stream: &mut StreamState) {
         let outcome = self.outcome(stream);
         let event = match outcome {
@@ -38,7 +38,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         }
     }
 
-    /// What the response head says of the request, if a charge depends on that.
+    /// The outcome by the response head, if a charge depends on it.
     fn outcome(&self, stream: &StreamState) -> Option<Response> {
         let forwarded = stream.phase().forwarded()?;
         let depends = stream.charges.depend_on_response(&self.runtime.policy);
@@ -61,8 +61,8 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 .response_header(":status")
                 .is_some_and(|status| tunnel.begins_with(&status))
         {
-            // What follows is no body. Until now it was measured as one, since a request head alone
-            // opens no tunnel.
+            // The following bytes are not a body. Until now they were measured as one, since a
+            // request head alone opens no tunnel.
             if let Some(measured) = stream.body.take().and_then(|body| body.measurements()) {
                 apply(
                     &mut forwarded.limits,
@@ -90,7 +90,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         stream.charges.conclude(self, &outcome);
     }
 
-    /// The stream is over. If it goes on as another one, by an internal redirect, that one is
+    /// The stream is over. If it continues as another one, by an internal redirect, that one is
     /// charged again, so the charges of this one are refunded.
     pub(super) fn end(&self, stream: &mut StreamState) {
         let effect = stream.on(Event::End);

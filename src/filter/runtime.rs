@@ -1,4 +1,4 @@
-//! What all streams under one policy share within one worker.
+//! State that all streams under one policy share within one worker.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -41,7 +41,7 @@ pub struct Runtime<D> {
     pub(super) states_others: bool,
     /// Whether the fields of a response show something of the head of its request.
     pub(super) shows_request: bool,
-    /// Tells the entries of archives apart. Clients do not know it.
+    /// Seeds the fingerprints of archive entries. Clients do not know it.
     pub(super) seed: Secret,
     /// The pools; `None` if the policy has none.
     pub(super) pools: Option<Pools<D>>,
@@ -111,7 +111,7 @@ impl<D: SharedData + Properties> Runtime<D> {
 }
 
 impl<D: SharedData> Runtime<D> {
-    /// Changes counters, and counts what happened in the store meanwhile.
+    /// Changes counters, and counts the events of the store meanwhile.
     pub(super) fn with_counters<T>(
         &self,
         meter: &impl Meter,

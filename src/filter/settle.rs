@@ -1,4 +1,4 @@
-//! What one request was charged, and what it will be charged.
+//! The charges of one request, made and pending.
 //!
 //! A cost that only the body or the response states is *reserved* when the request is admitted, and
 //! settled when it is known: the difference is charged or refunded. A charge that depends on the
@@ -31,7 +31,7 @@ struct Charged {
     key: Key,
     rule: Rule,
     charge: Charge,
-    /// What the charge is to be settled by.
+    /// The source by which the charge will be settled.
     pending: Option<Pending>,
 }
 
@@ -45,7 +45,7 @@ struct Pending {
     reserved: u64,
 }
 
-/// What states a cost.
+/// A source that states a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Response,
@@ -55,7 +55,7 @@ enum Source {
     Items(usize),
 }
 
-/// What a stream acts with: its policy, and the host of the current callback.
+/// The context of a stream: its policy, and the host of the current callback.
 pub(super) struct StreamCx<'a, D, H> {
     pub(super) runtime: &'a Runtime<D>,
     pub(super) host: &'a H,
@@ -88,7 +88,7 @@ impl Source {
         match self {
             Self::Response => None,
             Self::Bytes => Some(measured.bytes),
-            // What cannot be read counts as one.
+            // An unreadable body counts as one.
             Self::Lines => Some(measured.lines.unwrap_or(1)),
             Self::Items(index) => Some(measured.items.get(index).copied().flatten().unwrap_or(1)),
         }
@@ -140,7 +140,7 @@ impl Charges {
         })
     }
 
-    /// Refunds everything: the request was not admitted after all, or goes on as another one.
+    /// Refunds everything: the request was not admitted after all, or continues as another one.
     pub(super) fn cancel<D: SharedData, H: Host>(
         &mut self,
         cx: &StreamCx<'_, D, H>,
@@ -149,7 +149,7 @@ impl Charges {
         cx.refund_all(self.0.drain(..), why)
     }
 
-    /// Refunds what is not charged for a request with this outcome.
+    /// Refunds charges that do not apply to a request with this outcome.
     pub(super) fn conclude<D: SharedData, H: Host>(
         &mut self,
         cx: &StreamCx<'_, D, H>,
@@ -190,7 +190,7 @@ impl Charges {
         })
     }
 
-    /// Settles the costs that the body states: it has ended, or no more of it comes.
+    /// Settles the costs that the body states: it has ended, or no more bytes come.
     pub(super) fn settle_body<D: SharedData, H: Host>(
         &mut self,
         cx: &StreamCx<'_, D, H>,
@@ -223,7 +223,7 @@ impl Charges {
         cx.refund_all(seats, Refund::PayloadRefused);
     }
 
-    /// The stream is over. What nothing has stated costs what was reserved: a client that hangs up
+    /// The stream is over. A cost that was never stated is the reservation: a client that hangs up
     /// pays.
     pub(super) fn finish<D: SharedData, H: Host>(&mut self, cx: &StreamCx<'_, D, H>) {
         for charged in self.0.drain(..) {
@@ -326,12 +326,12 @@ impl<D, H: Host> StreamCx<'_, D, H> {
 }
 
 impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
-    /// Changes counters, and counts what happened in the store meanwhile.
+    /// Changes counters, and counts the events of the store meanwhile.
     pub(super) fn with_store<T>(&self, change: impl FnOnce(&mut SharedStore<D>) -> T) -> T {
         self.runtime.with_counters(self.host, change)
     }
 
-    /// The response header that states what a limit costs.
+    /// The response header that states the cost for a limit.
     fn cost_header(&self, owner: CounterOwner, cost_number: usize) -> Option<&str> {
         let limit = self.runtime.policy.limit(owner)?;
         match limit.costs.get(cost_number)?.settlement()? {
@@ -340,7 +340,7 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
         }
     }
 
-    /// Charges what a request has turned out to cost beyond its reservation.
+    /// Charges the part of a request's cost beyond its reservation.
     fn force_charge(&self, charged: &Charged, units: u64) -> Option<(Reading, Charge)> {
         let rule = charged.rule.at(|| self.host.steady());
         let result =

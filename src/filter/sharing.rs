@@ -1,4 +1,4 @@
-//! Limits that all proxies share: when a request waits for the engine, and what is asked of it.
+//! Limits that all proxies share: the requests that wait for the engine, and the calls to it.
 //!
 //! ```text
 //!   request ─ lacks units ─▶ needed ┐                  ┌▶ answer ▶ entered ▶ requests decide
@@ -9,8 +9,8 @@
 //! All of this is one worker's. The leases are in shared data, so a worker uses what another one
 //! took, and waits if another one asks: until the next tick, which is at most 20 ms away.
 //!
-//! Bounded: a worker remembers `DUE_MAX` leases to tell the engine of, and `REVIEWS_MAX` that
-//! it took. What is forgotten lapses, which is safe. A request waits for two timeouts at most.
+//! Bounded: a worker remembers `DUE_MAX` leases to report to the engine, and `REVIEWS_MAX` that it
+//! took. A forgotten lease lapses, which is safe. A request waits for two timeouts at most.
 
 mod breaker;
 mod calls;
@@ -63,23 +63,23 @@ const WAKES_MAX: usize = crate::queue::worker::ACTIONS_MAX;
 /// Most calls of which one request waits for the answers.
 const ROUNDS_MAX: u8 = 3;
 
-/// What a host must be for calls to the engine.
+/// The ports for calls to the engine.
 pub trait CallHost: Clock + Meter + EngineCalls {}
 
 impl<T: Clock + Meter + EngineCalls> CallHost for T {}
 
-/// What one worker asks of the engine for one policy.
+/// The calls of one worker to the engine for one policy.
 #[derive(Debug)]
 pub(super) struct Sharing {
     engine: Engine,
     password: Option<Box<str>>,
     proxy: ProxyId,
     root: RootId,
-    /// What requests wait for.
+    /// Takes that requests wait for.
     needed: BTreeMap<Key, Wanted>,
-    /// What no request waits for.
+    /// Takes that no request waits for.
     due: BTreeMap<Key, Wanted>,
-    /// Where the next call goes on in these two, so that no key is always the last.
+    /// The place at which the next call continues in these two, so that no key is always the last.
     cursor: Option<Key>,
     calls: BTreeMap<CallToken, Call>,
     waiting: BTreeMap<StreamId, Waiting>,
@@ -92,7 +92,7 @@ pub(super) struct Sharing {
     has_backlog: bool,
     /// How the next call names the script.
     form: Form,
-    /// When the log said last what is wrong with the engine.
+    /// The time of the last log line about a failure of the engine.
     logged: Option<SteadyTime>,
 }
 
@@ -180,7 +180,7 @@ impl Sharing {
         has_time && has_room && asked.rounds < ROUNDS_MAX && self.breaker.allows(now)
     }
 
-    /// Notes that the engine is to be told of a lease with the next call.
+    /// Notes a lease to report to the engine with the next call.
     fn note(&mut self, key: Key, wanted: Wanted) {
         if let Some(known) = self.needed.get_mut(&key).or_else(|| self.due.get_mut(&key)) {
             known.merge(wanted);
@@ -202,8 +202,8 @@ impl Sharing {
         }
     }
 
-    /// What the next take of a call with this many is for, and whether a request needs it. Every
-    /// fourth place is kept for what no request needs.
+    /// The purpose of the next take of a call with this many, and whether a request needs it. Every
+    /// fourth place is kept for takes that no request needs.
     fn next_wanted(&mut self, takes: usize) -> Option<(Key, Wanted, bool)> {
         let is_reserved = takes & 3 == 3 && !self.due.is_empty();
         let is_needed = !is_reserved && !self.needed.is_empty();
@@ -339,8 +339,8 @@ impl<D: SharedData> Runtime<D> {
         self.send(host, now, Some(stream));
     }
 
-    /// Notes what the engine is to be told of these checks, which were decided. It is asked at once
-    /// for a lease that is all but used up.
+    /// Notes the leases of these decided checks that the engine needs a report of. It is asked at
+    /// once for a lease that is all but used up.
     pub(super) fn note_due(&self, host: &impl CallHost, stream: StreamId, checks: &[LimitCheck]) {
         let Some(sharing) = &self.sharing else { return };
         for check in checks {
@@ -369,7 +369,7 @@ impl<D: SharedData> Runtime<D> {
         }
     }
 
-    /// A stream has ended, or goes on. Whether a call for it has ended.
+    /// A stream has ended, or continues. Returns whether a call for it has ended.
     pub(super) fn stop_waiting(&self, host: &impl CallHost, stream: StreamId) -> bool {
         let sharing = self.sharing.as_ref();
         let waited = sharing.and_then(|sharing| sharing.borrow_mut().waiting.remove(&stream));

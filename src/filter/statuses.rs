@@ -1,5 +1,5 @@
-//! What a response states of the limits that apply to its request: their counters after everything
-//! that the request caused.
+//! The limits in a response: the counters of those that apply to its request, after everything that
+//! the request caused.
 
 use super::settle::{Changed, StreamCx};
 use crate::base::id::{CounterOwner, PoolId};
@@ -31,8 +31,8 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
         limits
     }
 
-    /// Restates the limits by what is stored: none was charged, and their answers state what a
-    /// charge would have made of them. A limit that refuses keeps its answer.
+    /// Restates the limits by the stored counters: none was charged, but their answers include the
+    /// charge. A limit that refuses keeps its answer.
     pub(super) fn uncharge(&self, limits: &mut [LimitStatus], checks: &[LimitCheck]) {
         for status in limits.iter_mut().filter(|status| !status.refuses()) {
             let owner = CounterOwner::Limit(status.limit);

@@ -1,8 +1,7 @@
-//! One stream, from its request head to its end: what the host reports, and what the host does
-//! next.
+//! One stream, from its request head to its end: the host's events, and the host's next steps.
 //!
 //! The phases and their transitions are in `filter/phase.rs`. Independently of them, the inspection
-//! of the body goes on from the request head to the last byte, and may outlast the answer.
+//! of the body continues from the request head to the last byte, and may outlast the answer.
 
 use std::rc::Rc;
 
@@ -20,7 +19,7 @@ use crate::observe::Event;
 use crate::payload::slice::Slice;
 use crate::queue::stream::{Answer, StreamId};
 
-/// What the host does with the request next.
+/// The host's next step with the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// It forwards the request.
@@ -43,7 +42,7 @@ pub struct Stream<D> {
     state: StreamState,
 }
 
-/// What a stream knows, apart from the policy that it is under.
+/// The state of a stream, apart from its policy.
 pub(super) struct StreamState {
     /// The stream's own number in this VM.
     pub(super) id: StreamId,
@@ -72,7 +71,7 @@ impl StreamState {
         &mut self.phase
     }
 
-    /// Moves on to the phase after `event`. Returns what remains to be done.
+    /// Moves on to the phase after `event`. Returns the remaining work.
     pub(super) fn on(&mut self, event: phase::Event) -> Effect {
         self.phase.on(event)
     }

@@ -1,4 +1,26 @@
-//! Streams over a fake host: every event in every phase, and what clients and operators see.
+//! Streams over a fake host: every event in every phase, and the results that clients and operators
+//! see.
+
+/// A policy of two organizations, whose secrets are demo-acme-1 and demo-globex-1. `$rest` begins
+/// with further keys of `callers`.
+macro_rules! policy_of_two {
+    ($rest:literal) => {
+        concat!(
+            r#"
+version: 1
+name: demo
+callers:
+  credentials:
+    - { name: token, header: authorization, scheme: Bearer }
+    - { name: key, header: x-key }
+  directory:
+    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }
+    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex }
+"#,
+            $rest
+        )
+    };
+}
 
 mod announce;
 mod answers;
@@ -71,7 +93,7 @@ replies:
 access_log: { attributes: [org, thing, token] }
 "#;
 
-/// What one callback may spend on bodies.
+/// The work that one callback may spend on bodies.
 fn slice() -> Slice {
     Slice::new(Slice::UNITS)
 }

@@ -87,7 +87,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     }
 
     /// Counts a request that is about to receive a 401, and answers it if a limit on such requests
-    /// refuses it. The caller of `head` is what the access log says of it.
+    /// refuses it. The access log shows the caller of `head`.
     fn count_refused(
         &self,
         stream: &mut StreamState,
@@ -152,7 +152,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             &self.runtime.keys,
         );
         for check in checks.iter_mut() {
-            // Only what this proxy knows of a lock counts here.
+            // Only this proxy's own knowledge of a lock counts here.
             (check.cost, check.access) = (Cost::Now(0), EngineAccess::CutOff);
         }
         let verdict = self.ask_limits((stream.id, stream.asked), checks, &mut head.now);

@@ -65,7 +65,7 @@ pub struct Command {
 
 impl Command {
     /// The take in the engine's units. A number beyond its range becomes the nearest one in it,
-    /// and a `since` that is no instant becomes one at which no refund is due.
+    /// and a `since` that is not an instant becomes one at which no refund is due.
     #[must_use]
     pub fn of(take: &Take) -> Self {
         let span = |span: Span| span.micros_up().clamp(1, SPAN_MAX);

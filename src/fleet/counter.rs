@@ -1,4 +1,4 @@
-//! A shared counter, as the engine keeps it: what was charged, who holds a lease, and whether it is
+//! A shared counter, as the engine keeps it: its charges, the holders of leases, and whether it is
 //! locked.
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //!
 //! Why no more is ever spent than the limit states: a proxy spends a unit after it was granted and
 //! before its lease ends. From the grant on the unit counts as held, and it is charged at its
-//! report or at the expiry, so never before it was spent. What is charged later returns later.
+//! report or at the expiry, so never before it was spent. A later charge returns later.
 //!
 //! This is the model of the script that Redis runs (`redis/take.lua`): the same steps on the same
 //! whole numbers, below 2^53, so both answer alike to the last microsecond.
@@ -47,7 +47,7 @@ const AGAIN_MIN: u64 = 1_000;
 /// A counter that proxies share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counter {
-    /// What the engine's clock showed at the last take.
+    /// The engine's time at the last take.
     time: u64,
     /// An engine time at or before this may be reckoned from before a step back of the clock.
     doubt: u64,
@@ -57,17 +57,17 @@ pub struct Counter {
     holders: BTreeMap<ProxyId, Holder>,
 }
 
-/// What this proxy's lease is before the grant.
+/// This proxy's lease before the grant.
 struct Own {
     /// Units that stay in it.
     held: u64,
     /// Its expiry, if any stay.
     expiry: u64,
-    /// Whether what it was is gone.
+    /// Whether the former lease is gone.
     lapsed: bool,
 }
 
-/// What other proxies hold.
+/// The holdings of other proxies.
 #[derive(Default)]
 struct Others {
     held: u64,
@@ -78,7 +78,7 @@ struct Others {
 }
 
 impl Counter {
-    /// Answers one take. `now` is what the engine's clock shows, in microseconds since the epoch.
+    /// Answers one take. `now` is the engine's time, in microseconds since the epoch.
     pub fn take(&mut self, now: u64, take: &Take) -> Answer {
         let command = &Command::of(take);
         if let Some(holder) = self.holders.get(&command.proxy) {
@@ -115,9 +115,9 @@ impl Counter {
     }
 
     /// Follows the clock. If it has stepped back, all instants move along, as if no time had passed
-    /// since the last take: what counts or is held does so for longer, and no proxy waits for
-    /// the clock to get where it was. Refunds are void as long as a proxy may reckon with the
-    /// time of before: it hears of the new one when its lease ends at the latest.
+    /// since the last take: charged and held units stay so for longer, and no proxy waits for the
+    /// clock to return. Refunds are void as long as a proxy may reckon with the time of before: it
+    /// hears of the new one when its lease ends at the latest.
     fn follow(&mut self, now: u64) {
         let back = self.time.saturating_sub(now);
         if back > 0 {
@@ -152,7 +152,7 @@ impl Counter {
         });
     }
 
-    /// Charges what the proxy reports, and says what stays in its lease.
+    /// Charges the units that the proxy reports. Returns the rest of its lease.
     fn report(&mut self, command: &Command, now: u64) -> Own {
         let mut own = Own {
             held: 0,
@@ -229,7 +229,7 @@ impl Counter {
         (holder, available - signed(granted))
     }
 
-    /// What is answered, but for the times of the units that return.
+    /// The answer, except for the times of the units that return.
     fn answered(
         &self,
         command: &Command,

@@ -1,4 +1,4 @@
-//! What keeps the shared counters, whatever it is.
+//! An engine: any keeper of the shared counters.
 
 use std::fmt;
 

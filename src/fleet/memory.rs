@@ -10,7 +10,7 @@ use super::take::{Answer, Take};
 /// All counters of an engine, and its clock.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// What the engine's clock shows, in microseconds since the epoch.
+    /// The engine's time, in microseconds since the epoch.
     pub clock: u64,
     counters: BTreeMap<String, Counter>,
 }

@@ -6,7 +6,7 @@ pub mod resp;
 pub const SCRIPT: &str = include_str!("redis/take.lua");
 
 /// The script's name in the engine: its SHA-1.
-pub const SCRIPT_SHA: &str = "ea9289fdaafb103ee9fdef2bfb1ed4094999fb13";
+pub const SCRIPT_SHA: &str = "f68a19adf022de03b4faf3fe7e511c662b6664d5";
 
 #[cfg(test)]
 mod tests {

@@ -7,12 +7,12 @@
 use crate::base::time::{Span, Timestamp};
 
 /// Which shared counter: the first half of SHA-256 over the limit's identity and the caller's
-/// values. Nobody can read a caller's name from it.
+/// values. A caller's name cannot be read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CounterName(pub [u8; 16]);
 
 /// A proxy, drawn at random once in the life of its process: a restarted proxy is another one, and
-/// the engine charges what its predecessor held.
+/// the engine charges the units that its predecessor held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProxyId(pub u64);
 
@@ -48,14 +48,14 @@ pub enum Numbers {
     },
 }
 
-/// What becomes of the units that the proxy holds and has not spent.
+/// The use of the units that the proxy holds and has not spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// They stay in its lease, which is prolonged.
     Keep,
     /// They return to the counter.
     Return,
-    /// The proxy lost its record and cannot know what it spent: all it held is charged.
+    /// The proxy lost its record and does not know how much it spent: all it held is charged.
     Forgotten,
 }
 
@@ -82,17 +82,17 @@ pub struct Take {
     /// Engine time in microseconds at or before which none of the refunded units was charged; zero
     /// without a refund.
     pub since: u64,
-    /// What becomes of the rest of the lease.
+    /// The use of the rest of the lease.
     pub rest: Rest,
     /// Units that waiting requests lack.
     pub need: u64,
-    /// The need, and what the proxy would like in advance; not less than the need.
+    /// The need and the units wanted in advance; not less than the need.
     pub want: u64,
     /// Locks the counter for all proxies for this long from now; zero locks nothing.
     pub lock: Span,
 }
 
-/// What the engine answers to one [`Take`].
+/// The engine's answer to one [`Take`].
 ///
 /// Lengths of time count from the engine's `now`. A proxy that counts `valid` from when it first
 /// sent the take ends its lease before the engine does.
@@ -102,8 +102,8 @@ pub struct Answer {
     pub granted: u64,
     /// How long the whole lease lives; zero if nothing is held.
     pub valid: Span,
-    /// Zero if the need is granted. Otherwise the time until it fits if what others hold counts as
-    /// spent; a need that can never fit waits for a window, a calendar's for its end.
+    /// Zero if the need is granted. Otherwise the time until it fits if the units that others hold
+    /// count as spent; a need that can never fit waits for a window, a calendar's for its end.
     pub wait: Span,
     /// Zero if the need is granted. Otherwise when it makes sense to ask again, a millisecond at
     /// least: after the wait, the next unit that returns, or the first lease with spare units of
@@ -116,7 +116,7 @@ pub struct Answer {
     /// How long until all units are back.
     pub reset: Span,
     /// The engine's time when it carried the take out, in microseconds since the epoch; in the
-    /// answer to a copy too. What is reported later was charged after it.
+    /// answer to a copy too. Units that are reported later were charged after it.
     pub now: u64,
     /// Whether the lease as it was before this take is gone: it was charged at its expiry,
     /// returned, forgotten, or is reported as spent whole. Its end counts no more, and only

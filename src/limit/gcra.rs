@@ -222,8 +222,8 @@ impl Bucket {
         }
     }
 
-    /// The state with its debt cut to what the bucket that was charged last can owe, if it is
-    /// longer; that begins its life anew, too.
+    /// The state with its debt cut to the greatest debt of the bucket that was charged last, if it
+    /// is longer; that begins its life anew, too.
     fn repair(&self, state: &State, owed: Span, now: Timestamp) -> Option<State> {
         let units = self.refill.interval().times(u64::from(state.burst));
         let most = if state.burst == u32::MAX {

@@ -229,7 +229,8 @@ impl DecodedSize {
         !self.buffer.is_done() || self.stages.iter().any(|stage| !stage.buffer.is_done())
     }
 
-    /// Whether the work exceeds what the bytes taken and the bytes put out by the last stage allow.
+    /// Whether the work exceeds the bound by the bytes taken and the bytes put out by the last
+    /// stage.
     fn is_excessive(&self) -> bool {
         let sent = self.stages.first().map_or(0, |stage| stage.taken);
         let plain = self.stages.last().map_or(0, |stage| stage.bytes);

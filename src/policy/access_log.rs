@@ -1,4 +1,4 @@
-//! What the access log says of a request.
+//! The content of the access log for a request.
 
 use super::Context;
 use super::attributes::{AttributeId, PRESENTED};

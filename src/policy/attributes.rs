@@ -1,4 +1,4 @@
-//! Attributes: what is known of a caller, by name. Names become numbers when the policy is loaded.
+//! Attributes: named values of a caller. Names become numbers when the policy is loaded.
 
 use super::error::{InEntry, Reason, RefusedRule, nearest};
 use super::reader::{Field, is_name};
@@ -64,8 +64,8 @@ pub(crate) const REFUSED_CREDENTIAL: &str = "refused";
 /// The name of the attribute that is the identifier of the secret that a request presents.
 pub(crate) const PRESENTED: &str = "presented";
 
-/// Words that select requests by something else than an attribute, or name a digest or what is
-/// presented.
+/// Words that select requests by something other than an attribute, or name a digest or the
+/// presented credential.
 pub(crate) const RESERVED: [&str; 9] = [
     CREDENTIAL, "tier", "routes", "except", "route", "method", "host", "sha256", PRESENTED,
 ];
@@ -158,7 +158,8 @@ impl Attributes {
         u16::try_from(index).ok().map(AttributeId)
     }
 
-    /// Adds what a credential or a source gives, or an entry of the directory may have.
+    /// Adds an attribute that a credential or a source supplies, or that an entry of the directory
+    /// may have.
     pub(super) fn declare(&mut self, field: &Field<'_>, name: &str) -> Option<AttributeId> {
         let id = self
             .declared(name, Some(name))
@@ -168,8 +169,8 @@ impl Attributes {
         Some(id)
     }
 
-    /// Adds what an entry of the directory has. An error says the name of a credential and a word
-    /// of the language, and no other: a secret in the wrong place may be the key.
+    /// Adds an attribute of an entry of the directory. An error contains the name of a credential
+    /// and a word of the language, and no other: a secret in the wrong place may be the key.
     pub(super) fn declare_held(&mut self, entry: &Field<'_>, name: &str) -> Option<AttributeId> {
         match self.declared(name, None) {
             Ok(id) => Some(id),
@@ -248,7 +249,7 @@ impl Attributes {
                 })
             }
             (None, known) => {
-                // A key of the directory that is a slip of the hand away from this is no secret.
+                // A key of the directory that differs from this by a typing error is not a secret.
                 let nearest =
                     nearest(name, self.names.iter().map(|known| &*known.text)).map(str::to_owned);
                 field.refuse(Reason::NoSuchAttribute {
@@ -278,7 +279,7 @@ impl Attributes {
         }
     }
 
-    /// From here on what is known is the measure of every name.
+    /// Ends the declarations: from now on every name must be one of `known`.
     pub(super) fn close(&mut self, known: Known) {
         self.known = known;
     }

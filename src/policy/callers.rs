@@ -31,11 +31,11 @@ pub struct Callers {
     pub directory: Directory,
     /// Attributes that have sources.
     pub sources: Vec<(AttributeId, Vec<Source>)>,
-    /// What becomes of a credential that the directory does not have.
+    /// The treatment of a credential that the directory does not have.
     pub unknown: OnUnidentified,
-    /// What becomes of a request without a credential.
+    /// The treatment of a request without a credential.
     pub absent: OnUnidentified,
-    /// What the proxy must be asked for each request.
+    /// The properties to read for each request.
     pub properties: PropertySet,
     /// The parts of a request's head that identify the caller.
     pub identity_inputs: IdentityInputs,
@@ -50,11 +50,11 @@ pub struct IdentityInputs {
     pub cookies: Vec<Box<str>>,
     /// Whether the query is read.
     pub query: bool,
-    /// Whether what routes capture in the path is.
+    /// Whether captures of routes in the path are.
     pub path: bool,
 }
 
-/// What to do with an unknown caller.
+/// The treatment of an unknown caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUnidentified {
     /// 401.
@@ -64,7 +64,7 @@ pub enum OnUnidentified {
     Anonymous,
 }
 
-/// What Envoy makes of `Host`, and of HTTP/2's own field.
+/// Envoy's name for `Host`, and for HTTP/2's own field.
 pub const AUTHORITY: &str = ":authority";
 
 /// The header that has all cookies.
@@ -81,8 +81,8 @@ impl Callers {
         })
     }
 
-    /// Settles what the proxy says of itself, once for all requests: `find` has the value of a path
-    /// in its metadata. Before this, nothing there has a value.
+    /// Resolves the proxy's own metadata, once for all requests: `find` returns the value of a path
+    /// in it. Before this, nothing there has a value.
     pub fn settle_node(&mut self, find: impl Fn(&Steps) -> Option<Box<[u8]>>) {
         for source in self.sources.iter_mut().flat_map(|(_, sources)| sources) {
             if let Source::NodeMetadata(path, value) = source {
@@ -197,7 +197,7 @@ fn read_routes_of(
     Some(routes?.into_iter().map(|(_, id)| id).collect())
 }
 
-/// What has to be asked for each request; the proxy's own metadata is the same for all of them.
+/// The properties to read for each request; the proxy's own metadata is the same for all of them.
 fn properties(credentials: &[Credential], sources: &[(AttributeId, Vec<Source>)]) -> PropertySet {
     let mut all = PropertySet::default();
     if credentials

@@ -22,7 +22,7 @@ pub struct StatusSet {
     ranges: Box<[(u16, u16)]>,
 }
 
-/// What a response says of its request.
+/// The outcome of a request, as its response states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The HTTP status.
@@ -32,7 +32,7 @@ pub struct Outcome {
     /// Whether the client caused the failure, because it broke the protocol or never finished its
     /// request.
     pub is_caused_by_client: bool,
-    /// Whether request and response are a gRPC call, whose HTTP status says nothing.
+    /// Whether request and response are a gRPC call, whose HTTP status has no meaning.
     pub is_grpc: bool,
 }
 

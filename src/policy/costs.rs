@@ -11,7 +11,7 @@ use super::route::{Matches, Route, RouteId};
 use super::select::read_routes;
 use crate::payload::json::JsonPath;
 
-/// Where the cost of a request comes from.
+/// The source of the cost of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CostSource {
     /// Always the same.
@@ -23,7 +23,7 @@ pub enum CostSource {
     Settled {
         /// The units to reserve.
         reserve: Reservation,
-        /// What states the cost.
+        /// The source that states the cost.
         by: Settlement,
     },
 }
@@ -44,7 +44,7 @@ pub enum Reservation {
     },
 }
 
-/// What states a cost after the request was admitted.
+/// A source that states a cost after the request was admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// A response header. Without a number in it, the reservation is the cost.
@@ -57,7 +57,7 @@ pub enum Settlement {
     Items(JsonPath),
 }
 
-/// The one request header whose value the proxy itself holds the client to.
+/// The one request header whose value the proxy itself enforces.
 pub(crate) const CONTENT_LENGTH: &str = "content-length";
 
 impl CostSource {
@@ -78,7 +78,7 @@ impl CostSource {
         }
     }
 
-    /// What states the cost after the request was admitted, if anything does.
+    /// The source that states the cost after the request was admitted, if there is one.
     #[must_use]
     pub const fn settlement(&self) -> Option<&Settlement> {
         match self {
@@ -129,7 +129,7 @@ impl Costs {
         Some((number, self.get(number)?))
     }
 
-    /// The most that a request without any header costs, whatever its route.
+    /// The greatest cost of a request without any header, over all routes.
     pub(super) fn least(&self) -> u64 {
         self.all().map(CostSource::least).max().unwrap_or(0)
     }

@@ -1,10 +1,10 @@
-//! What follows from the parts of a policy.
+//! Values derived from the parts of a policy.
 
 use super::Policy;
 use crate::limit::Enforcement;
 
 impl Policy {
-    /// Sets what follows from the parts of the policy.
+    /// Sets the values derived from the parts of the policy.
     pub(super) fn derive(&mut self) {
         if self.enforcement == Enforcement::Shadow {
             self.refuse_nothing();

@@ -65,7 +65,7 @@ impl Directory {
 }
 
 impl fmt::Debug for Directory {
-    /// Without what the entries say, which no log repeats.
+    /// Without the content of the entries, which no log repeats.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Directory")
             .field("count", &self.count())
@@ -115,7 +115,7 @@ fn read_entry<'a>(
     Some((digest?, values))
 }
 
-/// `said` is the attribute's name where a message may repeat it.
+/// `said` is the attribute's name if a message may repeat it.
 fn entry_value<'a>(hidden: &Field<'a>, said: Option<&str>) -> Option<&'a str> {
     let reason = match &hidden.node.value {
         Value::String(text) if text.is_empty() => Reason::Empty,

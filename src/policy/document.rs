@@ -34,7 +34,7 @@ pub use protobuf::from_struct;
 #[cfg(not(target_arch = "wasm32"))]
 pub use yaml::from_yaml;
 
-/// Nothing but a hint that what follows is UTF-8: passed over.
+/// Only a hint that the text is UTF-8: ignored.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A value and the line it begins on.
@@ -42,14 +42,14 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 pub struct Node {
     /// The value.
     pub value: Value,
-    /// From 1; 0 where the form has no lines. The content of an alias keeps the anchor's lines.
+    /// From 1; 0 if the form has no lines. The content of an alias keeps the anchor's lines.
     pub line: u32,
-    /// Whether a text may have been a number: in a `Struct`, where Envoy's YAML reader makes texts
+    /// Whether a text may have been a number: in a `Struct`, since Envoy's YAML reader makes texts
     /// of all numbers but integers of 32 bits.
     pub was_number: bool,
 }
 
-/// The same value on the same line: what it may have been does not count.
+/// The same value on the same line: its original form does not count.
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
         (&self.value, self.line) == (&other.value, other.line)
@@ -67,7 +67,7 @@ impl fmt::Debug for Node {
     }
 }
 
-/// What a document can say.
+/// A value that a document can contain.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// `null`, `~`, or nothing after the colon.
@@ -87,7 +87,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// What a map has under this key; `None` for another kind of value.
+    /// The value under this key of a map; `None` for another kind of value.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         match self {
             Self::Map(entries) => {
@@ -106,14 +106,14 @@ impl Value {
 pub struct Entry {
     /// Any text.
     pub key: Box<str>,
-    /// The key's line, from 1; 0 where the form has no lines.
+    /// The key's line, from 1; 0 if the form has no lines.
     pub line: u32,
     /// The value of the key.
     pub value: Node,
 }
 
 impl Node {
-    /// A value of a document that tells numbers from texts.
+    /// A value of a document that distinguishes numbers from texts.
     #[must_use]
     pub const fn new(value: Value, line: u32) -> Self {
         Self {
@@ -133,7 +133,7 @@ impl Node {
 }
 
 impl Value {
-    /// What this is, for a message: `a list`.
+    /// The kind of this value, for a message: `a list`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

@@ -24,7 +24,7 @@ pub struct Engine {
     pub proxies: u32,
 }
 
-/// How a limit with counters that all proxies share goes on without the engine.
+/// How a limit with counters that all proxies share continues without the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shared {
     /// Whether this proxy counts on its own then.
@@ -37,7 +37,7 @@ const TIMEOUT: Span = Span::from_nanos(50_000_000);
 /// The number of counters, and the engine.
 type Store = (u32, Option<Engine>);
 
-/// Whether `store` has an engine, whatever errors that may have.
+/// Whether `store` has an engine, even one with errors.
 pub(super) fn is_stated(map: &MapField<'_, lang::Policy>) -> bool {
     let store = map.value(lang::Policy::STORE);
     store.is_some_and(|store| store.node.value.get(lang::Store::ENGINE.name).is_some())
@@ -51,7 +51,7 @@ pub(super) fn read_store(map: &MapField<'_, lang::Store>) -> Option<Store> {
     Some((keys_max?, engine?))
 }
 
-/// What the limits use of `store`, which may be absent.
+/// The parts of `store`, which may be absent, that the limits use.
 pub(super) fn used(store: Option<Store>, limits: &[Limit]) -> Store {
     let (keys_max, engine) = store.unwrap_or((lang::Store::DEFAULT, None));
     let is_shared = limits.iter().any(|limit| limit.shared.is_some());
@@ -80,7 +80,7 @@ fn read(map: &MapField<'_, lang::Engine>) -> Option<Engine> {
     })
 }
 
-/// Who shares the counters of a limit, and what happens if they cannot be had.
+/// The scope of the counters of a limit, and the failure mode if they are unavailable.
 pub(super) fn read_shared(
     map: &MapField<'_, lang::Limit>,
     has_engine: bool,

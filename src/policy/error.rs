@@ -1,4 +1,4 @@
-//! What is wrong with a policy: where, which value, and which rule it breaks.
+//! Errors in a policy: the place, the value, and the rule that it breaks.
 //!
 //! All errors are collected, so that an operator can mend them in one go. Nothing under
 //! `/callers/directory` is repeated: an error there names the entry, never its content.
@@ -30,7 +30,7 @@ pub(crate) use words::{Shown, nearest};
 pub struct PolicyError {
     /// The JSON pointer (RFC 6901) of the value, or of the unknown key.
     pub at: String,
-    /// The line of the document, from 1; 0 where it has none.
+    /// The line of the document, from 1; 0 if it has none.
     pub line: u32,
     /// The value and the rule.
     pub reason: Reason,
@@ -50,16 +50,16 @@ pub enum Reason {
     Missing,
     /// Another kind of value than this.
     NotA {
-        /// What is needed, with its article.
+        /// The needed kind, with its article.
         wanted: &'static str,
-        /// What was found, with its article.
+        /// The kind that was found, with its article.
         found: &'static str,
     },
     /// Another kind of value than a map.
     NotAMap {
         /// How such a map is written.
         form: &'static str,
-        /// What was found, with its article.
+        /// The kind that was found, with its article.
         found: &'static str,
     },
     /// A text instead of a number.
@@ -69,9 +69,9 @@ pub enum Reason {
     },
     /// Something else instead of one of these words.
     NotAWord {
-        /// What is allowed.
+        /// The allowed words.
         choices: Vec<String>,
-        /// What was found, with its article.
+        /// The kind that was found, with its article.
         found: &'static str,
     },
     /// A number outside of its range.
@@ -87,9 +87,9 @@ pub enum Reason {
     NotOneOf {
         /// As it was written.
         value: String,
-        /// What is allowed.
+        /// The allowed words.
         choices: Vec<String>,
-        /// What the words are.
+        /// The noun for the words.
         kind: &'static str,
     },
     /// A name that no attribute of the callers has.
@@ -196,7 +196,7 @@ pub enum Reason {
     BadToken {
         /// As it was written.
         value: String,
-        /// What the token names.
+        /// The noun for the token.
         kind: &'static str,
     },
     /// Not the media type of a body.
@@ -250,7 +250,7 @@ pub enum Reason {
     },
     /// A pattern of hosts that should capture this name.
     NoLabel(String),
-    /// False, where there is nothing but true.
+    /// False, although only true is allowed.
     NotTrue,
     /// An attribute that would be a secret.
     SecretAsAttribute {
@@ -264,8 +264,8 @@ pub enum Reason {
         /// The name in braces.
         name: String,
     },
-    /// A key or a value in an entry of the directory, of which nothing is repeated but what is
-    /// elsewhere, too.
+    /// A key or a value in an entry of the directory, whose message repeats only words that also
+    /// occur elsewhere.
     InEntry {
         /// Which of the two.
         part: InEntry,
@@ -274,7 +274,7 @@ pub enum Reason {
     },
     /// No credential would ever be accepted.
     NoAcceptedCredential,
-    /// A route with methods where only a path is allowed.
+    /// A route with methods, although only a path is allowed.
     MethodInPath,
     /// A capture and an attribute of one name: it would not be clear whose value counts.
     CaptureIsAttribute {
@@ -297,7 +297,7 @@ pub enum Reason {
     AllExcluded,
     /// A word of `per` that no request of the limit has a value for.
     NothingToKeyBy(&'static str),
-    /// A caller's own number from an attribute that clients choose, or that is no number.
+    /// A caller's own number from an attribute that clients choose, or that is not a number.
     ChosenNumber(String),
     /// A bucket that takes longer than 366 days to fill.
     WindowTooLong,
@@ -305,17 +305,17 @@ pub enum Reason {
     CostAboveQuota {
         /// The cost.
         cost: u64,
-        /// What the limit holds.
+        /// The quota of the limit.
         quota: u64,
     },
     /// An override that changes nothing.
     OverridesNothing {
-        /// What it could change.
+        /// The keys that it could change.
         keys: &'static [&'static str],
     },
     /// Something that bounds nothing.
     EmptyLimit {
-        /// What it could bound.
+        /// The keys that it could bound.
         keys: &'static [&'static str],
     },
     /// Duplicate names cannot be detected among this number of members of one object.
@@ -365,20 +365,20 @@ pub enum Reason {
     NotSettable {
         /// Its name, in lower case.
         name: String,
-        /// Why, and what to do.
+        /// The reason, and advice.
         why: &'static str,
     },
     /// A header value with a character that cannot occur there.
     BadHeaderValue,
-    /// A body whose type nothing states.
+    /// A body without a stated type.
     BodyWithoutType {
-        /// Where a type for all such bodies would be.
+        /// The key of a type for all such bodies.
         shared: &'static str,
     },
 }
 
 impl Reason {
-    /// A word that is none of `choices`, which are what `kind` says.
+    /// A word that is none of `choices`; `kind` is the noun for them.
     pub(super) fn not_one_of(value: &str, choices: Vec<String>, kind: &'static str) -> Self {
         Self::NotOneOf {
             value: value.to_owned(),

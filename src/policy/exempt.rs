@@ -9,7 +9,7 @@ use super::route::Route;
 use super::select::{Selected, Selector, read_selector};
 use super::tiers::ReadTiers;
 
-/// The exemptions as they are read, with what only the rest of the reading needs.
+/// The exemptions as they are read, with data that only the rest of the reading needs.
 #[derive(Default)]
 pub(super) struct ReadExemptions {
     pub(super) selectors: Vec<Selector>,

@@ -38,7 +38,7 @@ pub(super) fn read_name(field: &Field<'_>) -> Option<Box<str>> {
     Some(name.into())
 }
 
-/// Where the gateway sets a header of a response.
+/// The responses on which the gateway sets a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settable {
     /// On every response, those of the upstream included.
@@ -52,7 +52,8 @@ const OF_THE_CONNECTION: &str = "belongs to the connection: Envoy sets it";
 const OF_THE_BODY: &str = "describes the body, so it cannot be set: another value would break it";
 const OF_GRPC: &str = "states the outcome of a gRPC call, and cannot be set";
 
-/// Headers that would break the message, each with the reason, beside those of a connection.
+/// Headers that would break the message, each with the reason, in addition to those of a
+/// connection.
 const UNSETTABLE: [(&str, &str); 7] = [
     ("trailer", OF_THE_CONNECTION),
     ("content-length", OF_THE_BODY),

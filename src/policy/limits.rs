@@ -23,7 +23,7 @@ pub struct Limit {
     pub shared: Option<Shared>,
     /// The rule.
     pub rule: CallerRule,
-    /// What applies to some callers instead.
+    /// The rules that apply to some callers instead.
     pub overrides: Overrides<Override>,
     /// Whether it does not apply to some callers, by an override.
     pub has_unlimited: bool,

@@ -91,7 +91,8 @@ impl<'v> MediaType<'v> {
     }
 }
 
-/// What follows one `;` and its parameter, which may be missing: `OWS ";" OWS [ token "=" value ]`.
+/// The text after one `;` and its parameter, which may be missing: `OWS ";" OWS [ token "=" value
+/// ]`.
 fn parameter(text: &[u8]) -> Option<&[u8]> {
     let text = text
         .trim_ascii_start()
@@ -125,7 +126,7 @@ const fn is_text(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
 
-/// The token that `text` begins with, and what follows.
+/// The token that `text` begins with, and the rest.
 fn token(text: &[u8]) -> Option<(&str, &[u8])> {
     let end = text
         .iter()

@@ -1,8 +1,8 @@
 //! Overrides: other numbers for some callers, found without a walk of the list.
 //!
 //! Ten thousand organizations may each have an override. Those that ask for the same attributes
-//! share one map from the values to the first override that has them, so that a look-up costs what
-//! the different sets of attributes cost: as a rule one.
+//! share one map from the values to the first override that has them, so that the cost of a look-up
+//! depends on the number of different sets of attributes: usually one.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::language as lang;
 use super::reader::{Field, Items, MapField};
 use super::select::{Condition, read_conditions};
 
-/// All overrides of one limit, each with what holds instead.
+/// All overrides of one limit, each with its value.
 #[derive(Debug)]
 pub struct Overrides<T> {
     all: Vec<T>,
@@ -119,7 +119,7 @@ pub(super) struct Base<'a> {
     pub(super) selector: String,
 }
 
-/// Reads the overrides `list` of a limit, each of which `read` reads. What `read` returns in front
+/// Reads the overrides `list` of a limit, each of which `read` reads. The first part of its result
 /// is the callers.
 pub(super) fn read<K: lang::Kind, T>(
     list: &Items<'_, K>,

@@ -1,4 +1,4 @@
-//! Payload limits: how large a body may be, as sent and decoded, and what shape its JSON may have.
+//! Payload limits: bounds of the size of a body, as sent and decoded, and of the shape of its JSON.
 
 mod earlier;
 mod shape;
@@ -28,7 +28,7 @@ pub struct Payload {
     pub bounds: Bounds,
     /// The bounds for some callers.
     pub overrides: Overrides<Bounds>,
-    /// The media types that are read as JSON; empty for all bodies, whatever they say they are.
+    /// The media types that are read as JSON; empty for all bodies, of every stated type.
     pub content_types: Vec<MediaRange>,
     /// Whether the upstream sees nothing of a request until its body has passed.
     pub hold: bool,
@@ -50,7 +50,7 @@ impl Payload {
         let objects = || json().filter_map(|rules| rules.objects.as_ref());
         let mut reasons = RefusalReason::ALL.to_vec();
         reasons.retain(|reason| match reason {
-            // A body beyond its own `Content-Length` too, whatever the bounds are.
+            // A body beyond its own `Content-Length` too, without regard to the bounds.
             RefusalReason::Bytes => true,
             RefusalReason::DecodedBytes
             | RefusalReason::UnsupportedEncoding
@@ -75,8 +75,8 @@ impl Payload {
     }
 
     /// Whether a body with these lines of `Content-Type` is read as JSON: of a type that is listed,
-    /// or of none. What is not exactly one media type may be any to the upstream, so it is none
-    /// here.
+    /// or of none. The upstream may read a value that is not exactly one media type as any, so it
+    /// is none here.
     #[must_use]
     pub fn reads_as_json<'v>(&self, mut lines: impl Iterator<Item = &'v [u8]>) -> bool {
         let (line, further) = (lines.next(), lines.next());

@@ -134,7 +134,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A `token` of up to `max` bytes, which names what `kind` says.
+    /// A `token` of up to `max` bytes; `kind` is the noun for it.
     #[inline(never)]
     pub(crate) fn token(&self, max: usize, kind: &'static str) -> Option<&'a str> {
         let text = self.text(max)?;
@@ -241,7 +241,7 @@ impl<'a> Field<'a> {
         T::VALUES.get(self.word(T::WORDS, T::NOUN)?).copied()
     }
 
-    /// The number of the word among `words`, which are what `kind` says.
+    /// The number of the word among `words`; `kind` is the noun for them.
     #[inline(never)]
     fn word(&self, words: &[&str], kind: &'static str) -> Option<usize> {
         let found = match &self.node.value {
@@ -257,7 +257,7 @@ impl<'a> Field<'a> {
         found
     }
 
-    /// Notes that the value is none of the words of a choice, which are what `kind` says.
+    /// Notes that the value is none of the words of a choice; `kind` is the noun for them.
     fn not_a_word(&self, choices: Vec<String>, kind: &'static str) {
         self.error(match &self.node.value {
             Value::String(text) => Reason::not_one_of(text, choices, kind),

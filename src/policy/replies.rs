@@ -1,4 +1,5 @@
-//! What callers are told: header fields, when to come back, and the answers of the gateway.
+//! The content of responses to callers: header fields, the time to retry, and the answers of the
+//! gateway.
 
 mod answer;
 mod endpoint;
@@ -21,15 +22,15 @@ pub use fields::{Fields, Of, Reset, When, Written, WrittenValue, XRateLimit};
 /// All replies of a policy.
 #[derive(Debug)]
 pub struct Replies {
-    /// The header fields; `None` where the policy wants none.
+    /// The header fields; `None` if the policy wants none.
     pub fields: Option<Fields>,
     /// The most that is added to `Retry-After`, as a share of the wait.
     pub jitter: Percent,
     /// The answer to a request over a limit.
     pub refused: Reply,
-    /// What such an answer says if the policy has no body for it.
+    /// The content of such an answer if the policy has no body for it.
     pub problem: Problem,
-    /// The answer to a caller who is not known.
+    /// The answer to an unknown caller.
     pub unauthorized: Reply,
     /// The answer to a request that an entry of `deny` matches.
     pub denied: Reply,
@@ -39,7 +40,7 @@ pub struct Replies {
     pub attributes: Vec<AttributeId>,
     /// Whether a template shows a route.
     pub shows_routes: bool,
-    /// The endpoint where callers ask for their own numbers.
+    /// The endpoint at which callers read their own numbers.
     pub endpoint: Option<Endpoint>,
 }
 
@@ -119,8 +120,8 @@ pub(super) fn read(
 }
 
 impl Replies {
-    /// Notes what the templates of all answers show, those of `own` limits included, and on which
-    /// `sources` of attributes the endpoint's answers depend.
+    /// Notes the placeholders in the templates of all answers, those of `own` limits included, and
+    /// on which `sources` of attributes the endpoint's answers depend.
     pub(super) fn note<'r>(
         &mut self,
         own: impl Iterator<Item = &'r Reply>,

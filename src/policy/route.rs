@@ -12,8 +12,8 @@
 //! ```
 //!
 //! A path is matched as [`PathBuffer`] reads it: decoded, without dots, empty segments and query.
-//! All of a policy's routes are compiled into one [`RouteTable`], so that a request costs what its
-//! path costs, and not what the policy's length would make it.
+//! All of a policy's routes are compiled into one [`RouteTable`], so that the cost of a request
+//! depends on its path, and not on the length of the policy.
 
 mod error;
 mod parse;
@@ -94,7 +94,7 @@ impl Route {
         }
     }
 
-    /// The methods that are matched, sorted; none where any is.
+    /// The methods that are matched, sorted; none if all are.
     pub fn methods(&self) -> impl Iterator<Item = &str> {
         let only: &[Box<str>] = match &self.methods {
             Methods::Any => &[],
@@ -110,10 +110,10 @@ impl Route {
 
     /// The segment of `path` that `{name}` captures; methods are not looked at.
     ///
-    /// `None` if there is no such name or the path does not match. Where more than one segment
-    /// could be meant, every `**` takes as few segments as possible, the first `**` first:
-    /// `/**/{id}/**` captures the first segment, `/**/{id}` the last.
-    /// Tries at most (segments of the route) × (segments of the path + 1) times.
+    /// `None` if there is no such name or the path does not match. If a name could mean more than
+    /// one segment, every `**` takes as few segments as possible, the first `**` first:
+    /// `/**/{id}/**` captures the first segment, `/**/{id}` the last. Tries at most (segments of
+    /// the route) × (segments of the path + 1) times.
     #[must_use]
     pub fn capture<'path>(&self, name: &str, path: &'path PathBuffer) -> Option<&'path [u8]> {
         let wanted = self
@@ -142,8 +142,9 @@ impl Route {
 
     /// Whether every request that `other` matches is matched by this route too.
     ///
-    /// `true` is always right. `false` may be wrong where it takes more than one look at a `**` of
-    /// `other`: `/**/*` and `/*/**` match the same paths, and neither is found to cover the other.
+    /// `true` is always right. `false` may be wrong if the proof takes more than one look at a `**`
+    /// of `other`: `/**/*` and `/*/**` match the same paths, and neither is found to cover the
+    /// other.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         let star = |place| self.segments.get(place) == Some(&Segment::Rest);

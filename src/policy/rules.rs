@@ -1,4 +1,4 @@
-//! The numbers of a rule: of a bucket, a rolling or a calendar window, and of what overrides them.
+//! The numbers of a rule: of a bucket, a rolling or a calendar window, and of their overrides.
 
 use super::Context;
 use super::attributes::AttributeId;
@@ -19,7 +19,7 @@ use crate::limit::{QUOTA_MAX, Rule};
 pub struct CallerRule {
     /// The rule of a caller without a number of its own.
     pub rule: Rule,
-    /// Where the quota or the burst of each caller comes from, if it is the caller's own.
+    /// The source of the quota or the burst of each caller, if it is the caller's own.
     pub own: Option<OwnNumber>,
 }
 
@@ -32,7 +32,7 @@ pub struct OwnNumber {
     pub at_most: u64,
 }
 
-/// What an override says.
+/// The content of an override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Override {
     /// The limit does not apply.
@@ -42,7 +42,7 @@ pub enum Override {
 }
 
 impl CallerRule {
-    /// The rule of a caller with this number of its own. 0 is no number.
+    /// The rule of a caller with this number of its own. 0 counts as no number.
     #[must_use]
     pub fn with(&self, number: Option<u64>) -> Rule {
         let own = number.filter(|number| *number > 0).zip(self.own);
@@ -83,7 +83,7 @@ fn with_quota(rule: &Rule, quota: u64) -> Option<Rule> {
     }
 }
 
-/// A quota or a burst: the number of callers without their own, and where their own comes from.
+/// A quota or a burst: the number for callers without their own, and the source of their own.
 type Amount = (u64, Option<OwnNumber>);
 
 /// Reads a number of at most `max`, or the source of each caller's own.
@@ -210,7 +210,7 @@ fn read_calendar(
     Some(CallerRule { rule, own })
 }
 
-/// The callers of an override and what it says, each `None` if it has an error.
+/// The callers of an override and its content, each `None` if it has an error.
 pub(super) type ReadOverride = (Option<Vec<Condition>>, Option<Override>);
 
 /// Reads an override of the limit whose one rule is under the key `kind`. `base` is that rule,
@@ -228,7 +228,7 @@ pub(super) fn read_override(
         Some(kind) if kind == bucket => override_of_bucket(field, base, limit, context),
         Some(kind) if kind == rolling => override_of_rolling(field, base, limit, context),
         Some(_) => override_of_calendar(field, base, limit, context),
-        // The keys that it may have depend on the rule; a key of any rule is no further error.
+        // The allowed keys depend on the rule; a key of any rule is not another error.
         None => field.map().map(|map| {
             let callers =
                 overrides::read_callers(map.read(lang::BucketOverride::FOR), limit, context);

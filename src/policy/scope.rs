@@ -1,5 +1,5 @@
-//! What limits, concurrency limits, seat limits and payload limits have in common: which requests
-//! one applies to, and under which keys it counts them.
+//! The common part of limits, concurrency limits, seat limits and payload limits: the requests to
+//! which one applies, and the keys under which it counts them.
 
 use std::collections::HashMap;
 
@@ -23,20 +23,20 @@ pub struct Scope {
     pub name: Box<str>,
     /// Its name for people.
     pub label: Box<str>,
-    /// What its counters belong to. It does not contain the numbers of the rule, so that a policy
+    /// The identity of its counters. It does not contain the numbers of the rule, so that a policy
     /// that changes them keeps the counts.
     pub identity: Box<[u8]>,
     /// The requests that it applies to.
     pub selector: Selector,
     /// The parts of the key: there is one counter per combination of their values.
     pub per: Vec<KeyPart>,
-    /// What it does with a caller that lacks a part of the key.
+    /// The treatment of a caller that lacks a part of the key.
     pub absent: Absent,
     /// Its answer if the counter cannot be read.
     pub failure: FailureMode,
 }
 
-/// What a limit does with a caller that lacks a part of its key.
+/// The treatment of a caller that lacks a part of a limit's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Absent {
     /// It counts all such callers together.
@@ -51,7 +51,7 @@ pub enum Absent {
 pub enum KeyPart {
     /// An attribute of the caller.
     Attribute(AttributeId),
-    /// What the limit's own route captured under this name.
+    /// The text that the limit's own route captured under this name.
     Capture(Box<str>),
     /// A property of the request.
     Word(KeyWord),
@@ -113,7 +113,7 @@ pub(super) struct Keys<'m> {
     pub(super) name: Option<(Field<'m>, &'m str)>,
     /// The name for people, if it is present.
     pub(super) label: Option<Option<&'m str>>,
-    /// What `for` contains, if it is present.
+    /// The content of `for`, if it is present.
     pub(super) selector: Option<Option<MapField<'m, lang::Selector>>>,
     /// Whether it may be for refused credentials.
     pub(super) allows_refused: bool,
@@ -129,7 +129,7 @@ pub(super) struct ReadScope {
     per: Option<Vec<KeyPart>>,
 }
 
-/// Reads the keys of a scope whose place is `limit`.
+/// Reads the keys of the scope at `limit`.
 pub(super) fn read(
     limit: &Field<'_>,
     keys: Keys<'_>,
@@ -190,8 +190,8 @@ impl ReadScope {
         self.per.as_deref()
     }
 
-    /// The scope, if none of its keys has an error. `rule` is what its counters belong to in
-    /// addition to its name and key.
+    /// The scope, if none of its keys has an error. `rule` is a part of the identity of its
+    /// counters in addition to its name and key.
     pub(super) fn build(
         self,
         rule: &str,
@@ -261,7 +261,7 @@ pub(super) fn read_payload_name(
             default: lang::Payload::NAME_DEFAULT,
             first,
         }),
-        // It is free, or another payload limit without a name has it, whose own pointer that is.
+        // It is free, or it is the pointer of another payload limit without a name.
         Some(_) | None => Some(name.into()),
     }
 }
@@ -276,7 +276,7 @@ fn report_exempt(field: &Field<'_>, selected: &Selected, siblings: &Siblings<'_>
     }
 }
 
-/// What parts of a key may come from.
+/// The routes whose captures may be parts of a key.
 #[derive(Clone, Copy)]
 struct KeyedRoutes<'a> {
     /// The limit's own routes.

@@ -35,7 +35,7 @@ pub struct SeatLimit {
 const LOCKED: u32 = 423;
 
 impl SeatLimit {
-    /// The status of an answer to those who get none.
+    /// The status of an answer to a caller without a seat.
     #[must_use]
     pub fn refusal_status(&self, replies: &Replies) -> u32 {
         let own = self.refused.as_ref().and_then(|reply| reply.status);
@@ -88,7 +88,7 @@ fn read_seats(
     })
 }
 
-/// An attribute that is no part of the key: otherwise each holder would have seats to itself.
+/// An attribute that is not a part of the key: otherwise each holder would have seats to itself.
 fn read_holder(
     map: &MapField<'_, lang::Seats>,
     per: Option<&[KeyPart]>,

@@ -52,7 +52,7 @@ pub(super) fn read_routes(
     })
 }
 
-/// A selector as it is read, with what only the rest of the reading needs.
+/// A selector as it is read, with data that only the rest of the reading needs.
 pub(super) struct Selected {
     pub(super) selector: Selector,
     /// Its own routes.

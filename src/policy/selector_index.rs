@@ -27,7 +27,7 @@ use super::route::RouteId;
 use super::select::Selector;
 use crate::base::id::{DenialId, ExemptionId, LimitId, PayloadId, PoolId, SeatId, TierId};
 
-/// A selector of a policy, by what it belongs to.
+/// A selector of a policy, by its owner.
 ///
 /// The order is that in which a request visits those it meets: an exemption or a denial ends the
 /// visit.
@@ -47,7 +47,7 @@ pub enum SelectorId {
     Payload(PayloadId),
 }
 
-/// The selectors of a policy, by what selects.
+/// The selectors of a policy, by their terms.
 #[derive(Debug, Default)]
 pub struct SelectorIndex {
     root: Node,
@@ -119,7 +119,8 @@ impl SelectorIndex {
     }
 
     /// Fills `found` with the selectors that may match, each once and in order: all that match, and
-    /// of those with routes only such of which one matches. `value` is what the caller has.
+    /// of those with routes only such of which one matches. `value` returns the caller's
+    /// attributes.
     pub fn find<'v>(
         &self,
         tier: Option<TierId>,

@@ -1,4 +1,4 @@
-//! All selectors of a policy, and what the proxy must be asked for because of them.
+//! All selectors of a policy, and the properties that must be read because of them.
 
 use super::Policy;
 use super::select::Selector;

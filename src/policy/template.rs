@@ -7,8 +7,8 @@
 //!        in a string: escaped    outside of one: a number, or a string with quotes
 //! ```
 //!
-//! Some values come from clients. No value can end a string of JSON or a header line, whatever it
-//! is.
+//! Some values come from clients. No value, however hostile, can end a string of JSON or a header
+//! line.
 
 mod escape;
 mod form;
@@ -40,7 +40,7 @@ enum Part {
     },
 }
 
-/// Something in braces that is no placeholder here.
+/// A text in braces that is not a placeholder here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unknown {
     /// A word that is none, with its braces.
@@ -54,7 +54,7 @@ pub enum Unknown {
     },
 }
 
-/// What one place takes when it is filled in, so that the text need not grow.
+/// The usual length of one filled-in place, so that the text need not grow.
 const FILL_BYTES_USUAL: usize = 40;
 
 impl Template {
@@ -63,8 +63,8 @@ impl Template {
     /// attribute by its name, and reports a name that there is none of.
     ///
     /// # Errors
-    /// What is in braces and is none of the `known` placeholders; empty if `attribute` reported all
-    /// errors.
+    /// The texts in braces that are none of the `known` placeholders; empty if `attribute` reported
+    /// all errors.
     pub fn parse(
         text: &str,
         known: &[Word],
@@ -194,7 +194,7 @@ impl Template {
     }
 }
 
-/// Drops from `out`, after its first `before` bytes, what a header cannot contain.
+/// Drops from `out`, after its first `before` bytes, characters that a header cannot contain.
 fn drop_unfit(out: &mut String, before: usize) {
     let value = out.get(before..).unwrap_or_default();
     if value.chars().all(fits_header) {
@@ -205,7 +205,7 @@ fn drop_unfit(out: &mut String, before: usize) {
     out.push_str(&fit);
 }
 
-/// Whether what is in braces is a word, perhaps with a colon and a form.
+/// Whether the text in braces is a word, perhaps with a colon and a form.
 fn is_place(inside: &str) -> bool {
     let (word, form) = inside.split_once(':').unwrap_or((inside, ""));
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';

@@ -74,7 +74,7 @@ fn read_tier(
 }
 
 /// Whether a request of this tier can match one of `routes`, as far as `covers` and
-/// `meets` of two routes can tell: `false` is always right.
+/// `meets` of two routes can decide: `false` is always right.
 pub(super) fn meets(tiers: &ReadTiers, id: TierId, routes: &[Route]) -> bool {
     let Some(Some(tier)) = tiers.get(id) else {
         return true;

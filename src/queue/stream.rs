@@ -113,7 +113,7 @@ pub struct Action {
 /// The answer to a stream that waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It has all its slots: it goes on.
+    /// It has all its slots, and continues.
     Resume,
     /// It is refused.
     Refuse(Refusal),

@@ -160,7 +160,8 @@ impl<'a> ReplyTo<'a> {
     }
 }
 
-/// The text of a value, cut to what an answer shows. Bytes that are not UTF-8 are replaced.
+/// The text of a value, cut to the length that an answer shows. Bytes that are not UTF-8 are
+/// replaced.
 pub(super) fn shown(value: &[u8]) -> String {
     let cut = value.get(..ATTRIBUTE_BYTES_MAX).unwrap_or(value);
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The answers of the endpoint where callers ask for their own numbers.
+//! The answers of the endpoint at which callers read their own numbers.
 //!
 //! ```json
 //! {"at":"2026-11-29T18:40:12Z","limits":[{"name":"status","label":"Monitor status",

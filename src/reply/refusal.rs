@@ -241,7 +241,7 @@ impl<'a> Refusal<'a> {
                 let why = match reason {
                     QueueReason::QueueFull => "all slots and the queue are taken",
                     QueueReason::QueueTimeout => "no slot became free in time",
-                    QueueReason::Unavailable(_) => "slots cannot be given at this moment",
+                    QueueReason::Unavailable(_) => "no slot is available",
                 };
                 format!("{} exceeded: {why}: retry after {seconds} s", limit())
             }

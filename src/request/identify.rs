@@ -39,7 +39,7 @@ pub(super) enum Value<'r> {
     Identifier(Identifier),
 }
 
-/// Why a request is not let in: a closed set, for metrics and the access log.
+/// Why a request is refused: a closed set, for metrics and the access log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthFailure {
     /// No credential was presented.
@@ -90,7 +90,7 @@ impl<'r> Caller<'r> {
         value
     }
 
-    /// A caller of which nothing is known.
+    /// A caller without attributes.
     fn unknown(policy: &Policy) -> Self {
         Self {
             values: Values::Found(vec![None; policy.attributes.count()]),

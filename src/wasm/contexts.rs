@@ -18,7 +18,7 @@ use crate::payload::slice::Slice;
 use crate::queue::membership::RootId;
 use crate::queue::stream::StreamId;
 
-/// A stream, shared by the callers that have an event of it.
+/// A stream, shared by the callers that have an event for it.
 pub(super) type SharedStream = Rc<RefCell<Stream<Envoy>>>;
 
 /// A stream, and the root that it is under.

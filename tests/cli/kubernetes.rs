@@ -29,7 +29,7 @@ const GATEWAY: [&str; 8] = [
     "eg",
 ];
 
-/// What is wrong with a manifest, by the schema of what we write; empty if nothing.
+/// The errors in a manifest, by the schema of our manifests; empty if there are none.
 fn faults(manifest: &Value) -> Vec<String> {
     let schema = serde_json::from_str(include_str!("manifests.schema.json")).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();

@@ -98,6 +98,6 @@ fn the_manual_page_has_a_section_for_each_command() {
         assert_eq!(page.matches(&title).count(), 1, "{section}");
     }
     assert!(page.contains("\\-\\-engine\\-tls"), "{page}");
-    // What is hidden has none.
+    // Hidden commands have none.
     assert!(!page.contains("REFERENCE"), "{page}");
 }

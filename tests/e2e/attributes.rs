@@ -178,7 +178,7 @@ pub(crate) async fn a_client_is_known_by_its_certificate(bed: &TestBed) {
         client(Some(&search)).send(call.clone()).await.ok(),
         Some(200)
     );
-    for (what, certified) in [
+    for (name, certified) in [
         ("none", None),
         (
             "another authority's",
@@ -187,7 +187,7 @@ pub(crate) async fn a_client_is_known_by_its_certificate(bed: &TestBed) {
     ] {
         assert!(
             client(certified).send(call.clone()).await.is_err(),
-            "{what}"
+            "{name}"
         );
     }
     assert_eq!(gateway.upstream.count("/"), 4);

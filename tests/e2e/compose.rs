@@ -160,7 +160,7 @@ fn two_gateways_share_the_counters_of_their_engine() {
         // One unit returns each second.
         assert!(
             (1..=25).contains(&admitted),
-            "{admitted} of 10, less what the first holds"
+            "{admitted} of 10, less those that the first holds"
         );
 
         assert_eq!(project.counters(), ":1");

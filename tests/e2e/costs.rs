@@ -55,9 +55,9 @@ pub(crate) async fn the_greatest_value_of_a_cost_header_counts(bed: &TestBed) {
             ),
         ),
         (
-            "told",
+            "stated",
             on(
-                "told",
+                "stated",
                 costing(rolling(100), json!({ "response_header": "x-cost" })),
             ),
         ),
@@ -83,7 +83,7 @@ pub(crate) async fn the_greatest_value_of_a_cost_header_counts(bed: &TestBed) {
             for line in lines {
                 by_request = by_request.header("x-cost", line);
             }
-            let mut by_response = of("/told/x", key);
+            let mut by_response = of("/stated/x", key);
             for line in lines {
                 by_response = by_response.answered_with("x-cost", line);
             }
@@ -319,7 +319,7 @@ pub(crate) async fn a_response_states_its_cost_and_may_overdraw(bed: &TestBed) {
                 "{name}, {cost:?}"
             );
         }
-        // The next request sees it, whatever it costs itself. A header in the request is not a
+        // The next request sees it, at any cost of its own. A header in the request is not a
         // response header.
         let refusal = client
             .send(

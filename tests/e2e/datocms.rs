@@ -113,7 +113,7 @@ pub(crate) async fn the_remaining_count_down_and_refusals_have_a_reset(bed: &Tes
             );
         }
     }
-    // Every response has both fields, whatever the upstream answered.
+    // Every response has both fields, for any answer of the upstream.
     let client = gateway.client();
     for status in [201, 204, 404, 422, 429, 500] {
         let forged = ["limit", "remaining", "reset"].map(|part| format!("x-ratelimit-{part}"));

@@ -25,19 +25,19 @@ fn call(method: &str, path: &str, token: &str) -> Call {
 }
 
 /// Fails unless the response is a refusal of a payload, in the format of this API.
-fn assert_refused(answer: &Answer, limit: &str, max: u64, what: &str) {
-    assert_eq!(answer.status, 413, "{what}");
+fn assert_refused(answer: &Answer, limit: &str, max: u64, request: &str) {
+    assert_eq!(answer.status, 413, "{request}");
     assert_eq!(
         answer.header("content-type"),
         Some("application/json"),
-        "{what}"
+        "{request}"
     );
     let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
     let error = &body["error"];
     assert_eq!(
         (&error["code"], &error["limit"], &error["max"]),
         (&json!(413), &json!(limit), &json!(max)),
-        "{what}"
+        "{request}"
     );
 }
 
@@ -60,23 +60,23 @@ pub(crate) async fn a_payload_is_bounded_as_its_row_states(bed: &TestBed) {
         ("otlp-logs", "POST", "/api/v2/otlp/v1/logs", 2 * MB),
     ] {
         for framing in Framing::ALL {
-            let what = format!("{method} {path} {framing:?}");
+            let request = format!("{method} {path} {framing:?}");
             let path = &format!("{path}?{method}{framing:?}");
             let send = async |bytes: u64| {
                 let call = call(method, path, PROD[0]);
                 upload(gateway.address, call, framing, bytes, Pieces::zeros(bytes))
                     .await
-                    .expect(&what)
+                    .expect(&request)
             };
-            assert_eq!(send(bytes).await.status, 200, "{what}");
-            assert_refused(&send(bytes + 1).await, limit, bytes, &what);
+            assert_eq!(send(bytes).await.status, 200, "{request}");
+            assert_refused(&send(bytes + 1).await, limit, bytes, &request);
             let arrived = gateway.upstream.bodies(path);
             let whole: Vec<u64> = arrived
                 .iter()
                 .filter(|body| body.whole)
                 .map(|body| body.bytes)
                 .collect();
-            assert_eq!(whole, [bytes], "{what}: {arrived:?}");
+            assert_eq!(whole, [bytes], "{request}: {arrived:?}");
             if framing == Framing::Length {
                 assert_eq!(
                     gateway.upstream.count(path),

@@ -1,4 +1,4 @@
-//! The endpoint where callers ask for their own numbers.
+//! The endpoint at which callers read their own numbers.
 
 use super::pages::{assert_answer, body};
 use crate::harness::{Call, Client, Policy, TestBed};
@@ -69,7 +69,7 @@ pub(crate) async fn a_caller_asks_for_its_own_numbers(bed: &TestBed) {
         0,
         "none is forwarded"
     );
-    // One who has sent nothing has everything.
+    // A caller that has sent nothing has the whole quota.
     let client = gateway.client();
     let other = client
         .send(Call::get("/rate_limit").header("x-key", "c"))

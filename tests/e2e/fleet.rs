@@ -130,7 +130,7 @@ fn no_window_has_more_than_the_quota_while_proxies_and_the_engine_fail() {
         let mut redis = Redis::start(&KEEPS);
         let policy = policy(&rolling(60, "4s"), &plain());
         let mut all = gateways(bed, 3, &policy, &redis).await;
-        // What dies is not among those that the crowd asks.
+        // The gateway that dies is not among those that the crowd asks.
         let mut third = all.pop().expect("a gateway");
         let chaos = async {
             for round in 0..4 {
@@ -172,7 +172,7 @@ fn without_the_engine_each_failure_mode_does_what_it_says() {
             assert_eq!(admitted(&in_turn(&all, &of("acme"), 2).await), 2, "{mode}");
             drop(redis);
             let client = all[0].client();
-            // What the proxy took in advance, which is nothing of a small quota, may be left.
+            // Units that the proxy took in advance may be left; of a small quota it takes none.
             let statuses = client.statuses(&of("globex"), 8).await;
             let answer = client.send(of("globex")).await;
             match mode {

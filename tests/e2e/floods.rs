@@ -1,4 +1,4 @@
-//! Floods of keys and of uploads: what they leave of the memory, and of the counters of others.
+//! Floods of keys and of uploads: the memory and the counters of others that they leave.
 
 use super::costs::costing;
 use super::windows::{on, rolling};

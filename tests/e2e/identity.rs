@@ -1,4 +1,4 @@
-//! Identity from what Envoy's own filters verify, and from its configuration (D05, EV1).
+//! Identity from claims that Envoy's own filters verify, and from its configuration (D05, EV1).
 
 use super::dash0::{ALICE, CAROL, open_with_sessions, read, reads};
 use super::{ALPHA, BETA, exactly, limit_and_left, spend, until_refused};
@@ -110,13 +110,13 @@ pub(crate) async fn a_session_and_a_token_are_distinguished_in_one_header(bed: &
         200
     );
 
-    for (what, token) in unverified(&issuer) {
+    for (name, token) in unverified(&issuer) {
         let before = unauthorized(&gateway, "unknown").await;
-        assert_eq!(client.send(call(&token)).await.status, 401, "{what}");
+        assert_eq!(client.send(call(&token)).await.status, 401, "{name}");
         assert_eq!(
             unauthorized(&gateway, "unknown").await,
             before + 1,
-            "{what}"
+            "{name}"
         );
     }
     assert_eq!(client.send(Call::get("/")).await.status, 401);

@@ -171,7 +171,7 @@ pub(crate) async fn shopify(bed: &TestBed) {
     let calls: Vec<u16> = statuses_at_once(&gateway, &query, 10).await;
     assert_eq!(calls, [200; 10], "a throttled query has this status, too");
     assert_eq!(gateway.upstream.count("/admin/api/2026-07/graphql.json"), 1);
-    // What it did not cost is there again. A query of more than 1,000 points is never admitted.
+    // The rest of its reservation is refunded. A query of more than 1,000 points is never admitted.
     let large = Call::post("/admin/api/2026-07/graphql.json")
         .header(key, "demo-shop")
         .header("x-requested-query-cost", "1200");
@@ -211,7 +211,7 @@ pub(crate) async fn openai(bed: &TestBed) {
         .number("x-ratelimit-remaining-tokens")
         .expect("a number");
     assert!((28_500..29_500).contains(&left), "{left}");
-    // What remains when the response is sent, on a busy machine some time later.
+    // The units that remain when the response is sent, on a busy machine some time later.
     for (name, longest) in [
         ("x-ratelimit-reset-requests", "120ms"),
         ("x-ratelimit-reset-tokens", "3s"),

@@ -301,7 +301,7 @@ pub(crate) async fn a_body_costs_its_measurements(bed: &TestBed) {
             .iter()
             .position(|known| *known == framing)
             .expect("one of them") as u64;
-        // A refused body costs what was read of it, and nothing if its head was enough.
+        // A refused body costs the bytes that were read, and nothing if its head was enough.
         let before = [0, 0, 1_001][round as usize];
         assert_eq!(
             send("/bytes", &"x".repeat(100)).await,

@@ -46,11 +46,7 @@ fn long_call() -> Call {
 /// The number of writes charged, by the remaining units.
 async fn paid(gateway: &Gateway) -> u64 {
     let answer = gateway.client().send(Call::post("/plain").sized(1)).await;
-    BURST
-        - answer
-            .number("x-ratelimit-remaining")
-            .expect("what is left")
-        - 1
+    BURST - answer.number("x-ratelimit-remaining").expect("the rest") - 1
 }
 
 const VALID: [&[u8]; 2] = [b"{\"a\":", b"[1]}"];

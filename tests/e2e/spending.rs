@@ -1,4 +1,4 @@
-//! What scenarios send, and the promises that they compare the responses with.
+//! Requests of scenarios, and the promises that they compare the responses with.
 
 use crate::harness::{Answer, Call, Client, Gateway, now};
 use std::time::Duration;

@@ -180,7 +180,8 @@ pub(crate) async fn a_refused_request_states_counters_that_it_did_not_change(bed
                 let wait = answer.header("retry-after").filter(|_| family != "ietf");
                 assert_eq!(answer.header("x-ratelimit-reset"), wait, "{case}");
             }
-            // Whatever the payloads cost, the last response states what the next request finds.
+            // For every cost of the payloads, the last response states the balance that the next
+            // request finds.
             let sized = of(rule, "x").sized(10);
             let (refused, found) = (
                 gateway.client().send(sized).await,
@@ -216,7 +217,7 @@ pub(crate) async fn a_refused_editor_sees_counters_without_its_request(bed: &Tes
         assert_eq!(
             limit_and_left(&looked).1 + 1,
             limit_and_left(&refused).1,
-            "what the next one finds"
+            "the balance that the next one finds"
         );
     }
 }

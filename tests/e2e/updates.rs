@@ -47,15 +47,15 @@ pub(crate) async fn an_override_keeps_the_counts(bed: &TestBed) {
     STANDARD.assert_spent(40 + rest, begun.elapsed());
 }
 
-async fn assert_rejected(gateway: &Gateway, what: &str, text: &str, says: &str) {
+async fn assert_rejected(gateway: &Gateway, name: &str, text: &str, says: &str) {
     let before = gateway
         .admin
         .stat("listener_manager.lds.update_rejected")
         .await;
-    let rejected = gateway.update_text(text).await.expect_err(what);
+    let rejected = gateway.update_text(text).await.expect_err(name);
     assert!(
         rejected.log.contains(says),
-        "{what}: `{says}` is not in\n{}",
+        "{name}: `{says}` is not in\n{}",
         rejected.log
     );
     assert!(
@@ -64,7 +64,7 @@ async fn assert_rejected(gateway: &Gateway, what: &str, text: &str, says: &str) 
             .stat("listener_manager.lds.update_rejected")
             .await
             > before,
-        "{what}: not counted"
+        "{name}: not counted"
     );
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(bed: &Te
     let whole = policy.text();
     let cut = whole[..whole.len() - 1].to_owned();
     let mut refused = 0;
-    for (what, text, says) in [
+    for (name, text, says) in [
         ("malformed JSON", cut, "the JSON text ends too early"),
         (
             "an unknown key",
@@ -115,11 +115,11 @@ pub(crate) async fn an_invalid_policy_is_rejected_and_the_old_one_stays(bed: &Te
             "/tiers/2: can never be reached",
         ),
     ] {
-        assert_rejected(&gateway, what, &text, says).await;
+        assert_rejected(&gateway, name, &text, says).await;
         assert_eq!(
             gateway.client().send(call.clone()).await.status,
             200,
-            "{what}: the old policy still applies"
+            "{name}: the old policy still applies"
         );
         refused += 1;
     }

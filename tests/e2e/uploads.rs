@@ -315,7 +315,7 @@ async fn connect(
     (streams, others)
 }
 
-/// The paths of the requests in the order in which they ended, once so many have.
+/// The paths of the requests in the order in which they ended, once `count` have.
 async fn paths_in_the_log(gateway: &Gateway, count: usize) -> Vec<&'static str> {
     eventually("all have ended", async || {
         let log = gateway.log();

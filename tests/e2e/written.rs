@@ -91,7 +91,10 @@ pub(crate) async fn an_exempt_request_has_no_written_field_of_the_upstream(bed: 
 }
 
 /// The status, the type, the body and one header.
-fn told<'a>(answer: &'a Answer, header: &str) -> (u16, Option<&'a str>, String, Option<&'a str>) {
+fn summary<'a>(
+    answer: &'a Answer,
+    header: &str,
+) -> (u16, Option<&'a str>, String, Option<&'a str>) {
     (
         answer.status,
         answer.header("content-type"),
@@ -136,7 +139,7 @@ pub(crate) async fn each_limit_answers_in_its_own_words(bed: &TestBed) {
     let text = client.send(call("/v2/text")).await;
     let expected = "texts: 0 of 1, \"}<\n\\";
     assert_eq!(
-        told(&text, "x-reason"),
+        summary(&text, "x-reason"),
         (403, Some("text/plain"), expected.to_owned(), Some("texts"))
     );
     assert_eq!(
@@ -151,7 +154,7 @@ pub(crate) async fn each_limit_answers_in_its_own_words(bed: &TestBed) {
     let page = client.send(call("/v2/page")).await;
     let expected = "<p>&quot;}&lt;\n\\</p>".to_owned();
     assert_eq!(
-        told(&page, "x-shared"),
+        summary(&page, "x-shared"),
         (400, Some("text/html"), expected, Some("yes"))
     );
     let seconds = page.header("retry-after").expect("a wait");
@@ -162,7 +165,7 @@ pub(crate) async fn each_limit_answers_in_its_own_words(bed: &TestBed) {
     assert_eq!(client.send(call("/v2/other")).await.status, 200);
     let other = client.send(call("/v2/other")).await;
     assert_eq!((other.status, other.header("x-shared")), (200, Some("yes")));
-    let body: Value = serde_json::from_slice(&other.body).expect("JSON, whatever the client sent");
+    let body: Value = serde_json::from_slice(&other.body).expect("JSON, for every request");
     let plan = "\"}<\n\\";
     assert_eq!(
         body,

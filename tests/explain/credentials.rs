@@ -130,7 +130,7 @@ fn a_token_is_known_to_the_directory() {
     assert_eq!(field(&token, "x-ratelimit-reset"), "1795600860");
 }
 
-/// What a filter verified of a session.
+/// The claims of a session that a filter verified.
 const CLAIMS: &str = r#"{"envoy.filters.http.jwt_authn":{"session":{
         "iss":"id.acme","sub":"zoe","org":"acme","plan":"enterprise","region":"us-west"}}}"#;
 

@@ -1,4 +1,4 @@
-//! The documents against what the command prints.
+//! The documents against the output of the command.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The endpoint where callers ask for their own numbers.
+//! The endpoint at which callers read their own numbers.
 
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ fn a_request_that_it_does_not_answer_is_explained() {
         let explained = explanation(arguments, POLICY);
         assert_eq!(explained["response"]["status"], status, "{arguments:?}");
     }
-    // Elsewhere nothing is said of it.
+    // Elsewhere it is not mentioned.
     let other = explanation(&[&KNOWN[..], &["--path", "/items/4"]].concat(), POLICY);
     assert_eq!(
         (&other["endpoint"], &other["decision"]),

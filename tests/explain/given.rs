@@ -81,11 +81,12 @@ fn missing_arguments_are_listed() {
         "{said}"
     );
     assert!(
-        said.contains("\ndecision     admitted: no limit applies to what was given\n"),
+        said.contains("\ndecision     admitted: no limit applies to the given input\n"),
         "{said}"
     );
     let shared = text_form(&["-", "--path", "/", "--node-metadata", EU[1]], POLICY);
-    let line = "\n    counts   address absent (not given: --address), with all who have none\n";
+    let line =
+        "\n    counts   address absent (not given: --address), shared by all callers without one\n";
     assert!(shared.contains(line), "{shared}");
     let never = text_form(&["-", "--path", "/never/x"], POLICY);
     assert!(

@@ -71,7 +71,7 @@ fn a_burst_is_admitted_and_then_refused() {
         (vec!["not_presented", "known"], "acme")
     );
     assert_eq!(decisions(&other), ["data-read: admitted"]);
-    // Where callers are not identified, no limit applies to them.
+    // If callers are not identified, no limit applies to them.
     let outside = preset(
         "enterprise-v2",
         &["--path", "/health", "-H", "x-api-key: nobody"],

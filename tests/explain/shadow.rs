@@ -1,4 +1,4 @@
-//! What is in shadow.
+//! Limits in shadow.
 
 use serde_json::{Value, json};
 

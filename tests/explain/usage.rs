@@ -1,4 +1,4 @@
-//! Options, exit codes, and what is never printed.
+//! Options, exit codes, and texts that are never printed.
 
 use super::*;
 
@@ -116,7 +116,7 @@ fn a_usage_error_is_distinct_from_an_invalid_policy() {
     for (arguments, why) in [
         (
             &["--path", "v2"][..],
-            "sluicegate: --path: must begin with a / (what follows the host in a URL)\n",
+            "sluicegate: --path: must begin with a / (the part of a URL after the host)\n",
         ),
         (
             &["--path", "/", "-X", "GET,POST"],
@@ -128,13 +128,13 @@ fn a_usage_error_is_distinct_from_an_invalid_policy() {
         ),
         (
             &["--path", "/", "-H", ": b"],
-            "sluicegate: --header, number 1: a pseudo-header: --method and --path say what those \
-             say\n",
+            "sluicegate: --header, number 1: a pseudo-header: use --method and --path \
+             instead\n",
         ),
         (
             &["--path", "/", "-H", ":path: /b"],
-            "sluicegate: --header, number 1: a pseudo-header: --method and --path say what those \
-             say\n",
+            "sluicegate: --header, number 1: a pseudo-header: use --method and --path \
+             instead\n",
         ),
         (
             &["--path", "/", "-H", "a b: c"],

@@ -1,4 +1,4 @@
-//! What every engine must do. A new one is finished when [`run`] passes.
+//! The contract of every engine. A new one is finished when [`run`] passes.
 
 use sluicegate::base::time::{Span, Timestamp};
 use sluicegate::fleet::engine::Engine;
@@ -231,7 +231,7 @@ fn another_quota_keeps_the_count<E: Timed>(caller: &mut Caller<'_, E>) {
     assert_eq!(caller.granted(2, 20, 15), 12);
 }
 
-/// Who waits as long as the engine says is granted what it needs, if nobody else is faster.
+/// A proxy that waits for the stated time is granted its need, if no other is faster.
 fn waiting_is_enough<E: Timed>(caller: &mut Caller<'_, E>) {
     let all = Take {
         extra: 10,

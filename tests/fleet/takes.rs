@@ -33,7 +33,7 @@ const SPANS: [u64; 10] = [
     u64::MAX,
 ];
 
-/// One game: takes for one counter, each with what the engine's clock shows.
+/// One game: takes for one counter, each with the engine's time.
 pub(crate) fn game(seed: u64) -> Vec<(u64, Take)> {
     let mut random = Random(seed);
     let random = &mut random;

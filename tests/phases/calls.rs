@@ -221,7 +221,7 @@ fn record(mut module: Module<'_>, id: u32, value: u64) -> Status {
     }
 }
 
-/// The number of a metric whose definition failed is no fault of the filter.
+/// The number of a metric whose definition failed is not the filter's fault.
 fn metric_unknown(host: &Host, call: &str) -> Status {
     match host.faults {
         Some(_) => Ok(NOT_FOUND),

@@ -1,5 +1,4 @@
-//! Calls to the engine of limits that all proxies share, and an engine that grants what it is asked
-//! for.
+//! Calls to the engine of limits that all proxies share, and an engine that grants every request.
 
 use wasmi::{Error, Linker};
 
@@ -18,7 +17,7 @@ pub(crate) struct EngineCall {
     due: u64,
 }
 
-/// What the host holds for the callback with the end of a call.
+/// The host's data for the callback with the end of a call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CallResponse {
     pub(crate) status: Vec<u8>,

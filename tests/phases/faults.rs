@@ -23,11 +23,11 @@ impl Noise {
     }
 }
 
-/// What the host answers instead of making the call.
+/// The host's answer instead of making the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Status(u32),
-    /// The call succeeds, and what it hands over has wrong bytes.
+    /// The call succeeds, and hands over wrong bytes.
     Garbage,
 }
 

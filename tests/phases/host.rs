@@ -1,4 +1,4 @@
-//! What one VM has of its host: contexts, ticks, and what a callback asked for.
+//! The host's state for one VM: contexts, ticks, and the requests of a callback.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::world::SharedWorld;
 /// previous one, and some three hundred overflow the VM's stack (proxy-wasm-cpp-host, issue 326).
 const ANSWERS_MAX: usize = 100;
 
-/// What Envoy does after the callback (`context.cc`: `addAfterVmCallAction`).
+/// Envoy's action after the callback (`context.cc`: `addAfterVmCallAction`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Reply(u32),
@@ -50,7 +50,7 @@ pub(crate) struct Host {
     /// The calls to clusters that have not ended, and the number of the last one.
     pub(crate) engine_calls: Vec<EngineCall>,
     pub(crate) last_token: u32,
-    /// What the callback with the end of a call can read.
+    /// The data that the callback with the end of a call can read.
     pub(crate) call_response: CallResponse,
 }
 

@@ -16,7 +16,7 @@ pub(crate) const CAS_MISMATCH: u32 = 8;
 /// A host call in the module that makes it.
 pub(crate) type Module<'a> = Caller<'a, Host>;
 
-/// The places to which a call writes the address and the size of what it hands over.
+/// The places to which a call writes the address and the size of its data.
 pub(crate) type Places = (u32, u32);
 
 /// # Errors
@@ -47,7 +47,7 @@ pub(crate) fn read(module: &Module<'_>, at: u32, size: u32) -> Result<Vec<u8>, E
 }
 
 /// # Errors
-/// As [`read`], and if they are no text.
+/// As [`read`], and if they are not text.
 pub(crate) fn text(module: &Module<'_>, at: u32, size: u32) -> Result<String, Error> {
     String::from_utf8(read(module, at, size)?).map_err(|_| Error::new("not UTF-8"))
 }
@@ -125,7 +125,7 @@ pub(crate) fn serialize(pairs: &Pairs) -> Vec<u8> {
 }
 
 /// # Errors
-/// If they are not what [`serialize`] writes.
+/// If they are not in the form that [`serialize`] writes.
 pub(crate) fn deserialize(block: &[u8]) -> Result<Pairs, Error> {
     let fault = || Error::new("no header fields in the form of the ABI");
     let number = |place: usize| -> Option<usize> {

@@ -1,6 +1,6 @@
 //! The policies under test. The filter reads JSON.
 
-/// Who the callers are, and what a response states, in all of them.
+/// The callers and the replies of all of them.
 const COMMON: &str = "
 version: 1
 name: phases

@@ -20,7 +20,7 @@ fn for_each_seed(usual: std::ops::Range<u64>, run: impl Fn(u64)) {
     }
 }
 
-/// Tells how to repeat a run, unless the run ends as it should.
+/// Prints how to repeat a run, unless the run ends as it should.
 struct Repeat(u64);
 
 impl Drop for Repeat {
@@ -29,7 +29,7 @@ impl Drop for Repeat {
     }
 }
 
-/// Tokens that fill up, in nanoseconds: what a token bucket is.
+/// The tokens of a token bucket, in nanoseconds.
 #[derive(Clone, Copy)]
 struct Tokens {
     level: u64,
@@ -116,7 +116,7 @@ fn random_streams_return_what_they_took() {
     });
 }
 
-/// Whatever fails, no callback traps and none breaks a rule.
+/// For every failing call, no callback traps and none breaks a rule.
 #[test]
 fn host_calls_that_fail_end_no_vm() {
     for_each_seed(0..60, |seed| {

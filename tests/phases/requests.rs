@@ -1,4 +1,4 @@
-//! Requests that the tests send, and what must be true after their ends.
+//! Requests that the tests send, and the conditions after their ends.
 
 use super::policies::{head, policy};
 use super::worker::Worker;

@@ -170,9 +170,9 @@ fn buffer(kind: u32, at: Moment<'_>) -> Result<(), &'static str> {
     Err("this buffer is not at hand (context.cc: getBuffer)")
 }
 
-/// The answer arrives at the context that calls. A stream may be gone by then, and what it asked
-/// for must be entered all the same. A call in a callback with the end of another may get its
-/// connection, which the peer is about to close (measured on Envoy 1.40).
+/// The answer arrives at the context that calls. A stream may be gone by then, and its answer must
+/// be entered all the same. A call in a callback with the end of another may get its connection,
+/// which the peer is about to close (measured on Envoy 1.40).
 fn http_call(at: Moment<'_>) -> Result<(), &'static str> {
     match (at.stream, at.callback) {
         (Some(_), _) => Err("a call of a stream ends with it"),
@@ -184,7 +184,7 @@ fn http_call(at: Moment<'_>) -> Result<(), &'static str> {
     }
 }
 
-/// What Envoy documents as *attributes* that the filter may ask for: a misspelled one would be
+/// The *attributes* in Envoy's documentation that the filter may ask for: a misspelled one would be
 /// absent for ever.
 fn property(path: &str, at: Moment<'_>) -> Result<(), &'static str> {
     const OF_A_STREAM: [&str; 7] = [
@@ -225,7 +225,7 @@ const fn set_property(at: Moment<'_>) -> Result<(), &'static str> {
     }
 }
 
-/// A local reply in a response callback replaces what the upstream has sent, and one after the end
+/// A local reply in a response callback replaces the upstream's response, and one after the end
 /// finds no stream. After the response's head, Envoy resets the stream instead
 /// (`FilterManager::sendLocalReply`), which is how a body is refused that goes on by then.
 fn local_response(at: Moment<'_>) -> Result<(), &'static str> {
@@ -254,8 +254,8 @@ fn local_response(at: Moment<'_>) -> Result<(), &'static str> {
     Err("no callback of the request")
 }
 
-/// Envoy forwards what it holds at each call, whether or not the stream is paused, and once more
-/// if the callback of the stream itself then answers *continue* (`context.cc`: `continueStream`).
+/// Envoy forwards its buffer at each call, whether or not the stream is paused, and once more if
+/// the callback of the stream itself then answers *continue* (`context.cc`: `continueStream`).
 fn continue_stream(kind: u32, at: Moment<'_>) -> Result<(), &'static str> {
     let Some(stream) = at.stream else {
         return Err("a root context is no stream");

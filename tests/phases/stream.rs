@@ -12,7 +12,7 @@ pub(crate) fn pairs(fields: &[(&str, &str)]) -> Pairs {
     fields.iter().map(bytes).collect()
 }
 
-/// What of the request does not go on to the upstream.
+/// The part of the request that does not go on to the upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Pause {
     #[default]
@@ -21,11 +21,11 @@ pub(crate) enum Pause {
     Head,
     /// The head and everything after it; there are no callbacks.
     All,
-    /// What follows the head.
+    /// Everything after the head.
     Rest,
 }
 
-/// What comes after the head.
+/// A part after the head.
 #[derive(Clone, Debug)]
 pub(crate) enum Part {
     Body(Vec<u8>, bool),
@@ -42,7 +42,7 @@ pub(crate) struct Reply {
     pub(crate) grpc_status: i32,
 }
 
-/// What the upstream has of the request.
+/// The part of the request that the upstream has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Upstream {
     pub(crate) heads: u32,
@@ -63,7 +63,7 @@ pub(crate) struct Stream {
     /// The parts that Envoy keeps, and whether the filter reads them again with the next.
     pub(crate) kept: Vec<u8>,
     pub(crate) shows_kept: bool,
-    /// What came while everything waits.
+    /// Parts that came while everything waits.
     pub(crate) waiting: VecDeque<Part>,
     /// Whether the whole request came.
     pub(crate) has_ended: bool,
@@ -117,7 +117,7 @@ impl Stream {
         Some(String::from_utf8_lossy(value).into_owned())
     }
 
-    /// Forwards what Envoy keeps.
+    /// Forwards the parts that Envoy keeps.
     pub(crate) fn release(&mut self) {
         if self.upstream.heads == 0 {
             self.upstream.heads = 1;

@@ -63,7 +63,7 @@ pub(crate) struct Traffic {
     noise: Noise,
 }
 
-/// A request that was sent: the place of its worker, its number, and whose it is.
+/// A request that was sent: the place of its worker, its number, and its caller.
 pub(crate) struct Sent {
     pub(crate) lane: usize,
     pub(crate) id: u32,

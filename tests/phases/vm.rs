@@ -100,7 +100,7 @@ impl Vm {
         })
     }
 
-    /// What Envoy does now that the callback has returned.
+    /// Envoy's actions now that the callback has returned.
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.host_mut().actions)
     }

@@ -1,4 +1,5 @@
-//! What a module needs of WASI: clocks, random bytes, an empty environment, standard output.
+//! The parts of WASI that a module needs: clocks, random bytes, an empty environment, standard
+//! output.
 
 use wasmi::{Error, Linker};
 

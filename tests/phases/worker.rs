@@ -1,7 +1,7 @@
-//! One worker of Envoy: the roots and streams of a VM, with what Envoy does between the callbacks.
+//! One worker of Envoy: the roots and streams of a VM, with Envoy's work between the callbacks.
 //!
 //! Its PluginConfig has `allow_on_headers_stop_iteration: true`, as `sluicegate render` writes it.
-//! What it does is `context.cc` (`decodeHeaders`, `decodeData`) and `FilterManager` in Envoy's
+//! It follows `context.cc` (`decodeHeaders`, `decodeData`) and `FilterManager` in Envoy's
 //! `source/common/http/filter_manager.cc`. A rule that the filter breaks, and a trap, panic with
 //! the names of the callback and of the call.
 
@@ -247,7 +247,7 @@ impl Worker {
         self.after();
     }
 
-    /// What Envoy does after a callback.
+    /// Envoy's work after a callback.
     pub(crate) fn after(&mut self) {
         for action in self.vm.take_actions() {
             match action {
@@ -284,7 +284,8 @@ impl Worker {
         self.finish(id);
     }
 
-    /// `continueDecoding`: what Envoy keeps goes on, and what came meanwhile comes to the filter.
+    /// `continueDecoding`: the parts that Envoy keeps go on, and those that came meanwhile come to
+    /// the filter.
     fn resume(&mut self, id: u32) {
         let Some(stream) = self.stream_mut(id) else {
             return;
@@ -340,7 +341,7 @@ impl Worker {
         self.end_calls();
     }
 
-    /// Tells roots of messages in their queues.
+    /// Notifies roots of messages in their queues.
     pub(crate) fn take_messages(&mut self) {
         let (world, worker) = (self.vm.host().world.clone(), self.vm.host().worker);
         loop {

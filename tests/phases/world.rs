@@ -1,4 +1,4 @@
-//! What the workers of one proxy share: shared data, queues, metrics and clocks.
+//! The state that the workers of one proxy share: shared data, queues, metrics and clocks.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -7,7 +7,7 @@ use std::rc::Rc;
 /// Clones are the same proxy.
 pub(crate) type SharedWorld = Rc<RefCell<World>>;
 
-/// The queue called `name`, with the context that is told of messages.
+/// The queue called `name`, with the context that is notified of messages.
 #[derive(Debug)]
 pub(crate) struct Queue {
     name: Vec<u8>,
@@ -41,7 +41,7 @@ pub(crate) struct World {
     pub(crate) data: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     cas: u32,
     pub(crate) queues: Vec<Queue>,
-    /// Messages of which a worker was not told yet: the worker, its root, the queue.
+    /// Messages of which a worker was not notified yet: the worker, its root, the queue.
     pub(crate) notices: VecDeque<(usize, u32, u32)>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) workers: usize,

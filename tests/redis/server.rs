@@ -26,7 +26,7 @@ const LOGIN: Login<'_> = Login {
     database: 0,
 };
 
-/// A need of one unit; the number tells the counters apart.
+/// A need of one unit; the number distinguishes the counters.
 const fn need(counter: u8) -> Take {
     Take {
         counter: CounterName([counter; 16]),

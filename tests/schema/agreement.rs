@@ -1,4 +1,4 @@
-//! Compares the schema with the readers, value by value: where one is a pattern and the other a
+//! Compares the schema with the readers, value by value: if one is a pattern and the other a
 //! parser, both must accept the same.
 
 use std::collections::BTreeSet;

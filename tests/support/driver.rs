@@ -1,4 +1,4 @@
-//! What every driver provides: an Envoy in a process or a container.
+//! The interface of every driver: an Envoy in a process or a container.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};

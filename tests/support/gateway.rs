@@ -195,7 +195,7 @@ impl Gateway {
     pub(crate) async fn drained(&self) {
         for draining in ["total_listeners_draining", "total_filter_chains_draining"] {
             let name = format!("listener_manager.{draining}");
-            eventually("what drains has drained", async || {
+            eventually("the old listeners have drained", async || {
                 (self.admin.stat(&name).await == 0).then_some(())
             })
             .await;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! scenario ──▶ TestBed ──▶ Gateway ─┬─ Driver    an Envoy process or an Envoy container
-//!                                   ├─ Upstream  receives what the proxy forwards, and answers
+//!                                   ├─ Upstream  receives the forwarded requests, and answers
 //!                                   └─ Client    HTTP/1.1, HTTP/2, or raw bytes
 //! ```
 //!
@@ -94,8 +94,8 @@ fn allow_open_files() {
     }
 }
 
-/// Waits until `probe` returns a value; fails with `what` after [`DEADLINE`].
-pub(crate) async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+/// Waits until `probe` returns a value; fails with `condition` after [`DEADLINE`].
+pub(crate) async fn eventually<T, F>(condition: &str, mut probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
@@ -106,7 +106,7 @@ where
         }
         assert!(
             begun.elapsed() < DEADLINE,
-            "{what}: not within {DEADLINE:?}"
+            "{condition}: not within {DEADLINE:?}"
         );
         sleep(Duration::from_millis(20)).await;
     }

@@ -40,7 +40,7 @@ pub(crate) struct Pieces {
     end: End,
 }
 
-/// What follows the last piece.
+/// The end after the last piece.
 enum End {
     /// The end: over HTTP/2, a frame without data.
     Whole,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::policy::document::{Node, Value};
 use crate::policy::route::Route;
 
-/// The routes of `callers.for`, and what else says which requests a limit counts.
+/// The routes of `callers.for`, and the other parts that decide which requests a limit counts.
 pub(super) struct Asked {
     /// `None`: callers are asked everywhere, or the policy has none.
     within: Option<Vec<Route>>,
@@ -50,7 +50,7 @@ impl Asked {
         self.reach_of(&[])
     }
 
-    /// Of what this `for` selects.
+    /// The reach of this `for`.
     pub(super) fn reach(&self, selector: &Node) -> Reach {
         let own = routes(selector);
         let tiers = selector.at("tier").into_iter().flat_map(Node::texts);
@@ -67,7 +67,7 @@ impl Asked {
         }
     }
 
-    /// Of requests of which each matches one of `routes`; of all where there is none.
+    /// Of requests of which each matches one of `routes`; of all if there is none.
     fn reach_of(&self, routes: &[Route]) -> Reach {
         let Some(within) = &self.within else {
             return Reach::Inside;

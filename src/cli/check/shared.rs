@@ -1,4 +1,4 @@
-//! What may surprise of limits that all proxies share.
+//! Warnings about limits that all proxies share.
 
 use super::warnings::Warning;
 use crate::base::id::Id as _;

@@ -1,4 +1,4 @@
-//! The values that an attribute can have, where its sources say which.
+//! The values that an attribute can have, as far as its sources state them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,11 +14,11 @@ use crate::request::authority::normalized;
 
 /// The values of one attribute.
 pub(super) enum Values<'p> {
-    /// Whatever.
+    /// Any value.
     Any,
-    /// These, and what fits a shape.
+    /// These, and values that fit a shape.
     Only {
-        /// What entries of the directory have; `None` where none could be.
+        /// The values in entries of the directory; `None` if there can be none.
         held: Option<BTreeSet<&'p str>>,
         shapes: Vec<Shape>,
         /// The value that applies if no source has another.
@@ -91,7 +91,7 @@ impl<'p> Values<'p> {
         }
     }
 
-    /// Why no caller has `value`; `None` where one may.
+    /// Why no caller has `value`; `None` if one may.
     pub(super) fn refuse(&self, name: &str, value: &str) -> Option<String> {
         let Self::Only {
             held,
@@ -157,7 +157,7 @@ fn is_label(value: &str) -> bool {
 }
 
 impl Shape {
-    /// The shape of what a source supplies; `None` if it can be anything.
+    /// The shape of a source's values; `None` if they can be anything.
     fn of(source: &Source) -> Option<Self> {
         match source {
             Source::ClientAddress {

@@ -1,8 +1,8 @@
-//! What is well written, and may not be what is meant: values that no caller has, and attributes on
-//! routes where callers are not identified.
+//! Warnings about valid parts that may not mean what the author intended: values that no caller
+//! has, and attributes on routes where callers are not identified.
 //!
-//! The policy is checked already. This walks the document again, for the lines and for what the
-//! policy no longer has: the filter has no use for any of it.
+//! The policy is checked already. This walks the document again, for the lines and for parts that
+//! the compiled policy does not keep, because the filter has no use for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -92,7 +92,7 @@ pub(super) fn callers(document: &Node, policy: &Policy) -> Vec<Warning> {
     walk.found
 }
 
-/// What becomes of a limit that no caller is under.
+/// The effect for a limit that no caller is under.
 const NEVER: &str = "this limit never applies";
 
 struct Walk<'p> {
@@ -153,7 +153,7 @@ impl<'p> Walk<'p> {
             self.warn(holder.line, format!("{at}/holder"), outside(name, NEVER));
         }
         let skips = node.at("absent").and_then(Node::text) == Some("skip");
-        let told = match reach {
+        let verb = match reach {
             Reach::Inside => return,
             // That is said already.
             Reach::Outside if selects || holder.is_some() => return,
@@ -178,10 +178,10 @@ impl<'p> Walk<'p> {
             let text = match reach {
                 Reach::Partly => format!(
                     "this limit also counts requests outside of `callers.for`, where no request \
-                     has {}: {told}",
+                     has {}: {verb}",
                     Quoted(&name)
                 ),
-                Reach::Inside | Reach::Outside => outside(&name, told),
+                Reach::Inside | Reach::Outside => outside(&name, verb),
             };
             self.warn(part.line, at, text);
         }

@@ -71,44 +71,46 @@ fn value(at: &str, entry: &Node, policy: &Policy) -> Option<Warning> {
         .filter(is_of)
         .any(|limit| unseen(limit).is_none());
     let is_admitted = is_admitted(entry, policy);
-    let why = template.placeholders().find_map(|what| match what {
-        Placeholder::RetryAfter(_) if is_admitted => {
-            Some("an admitted request has no `{retry_after}`")
-        }
-        Placeholder::Window(_)
-        | Placeholder::Reset(_)
-        | Placeholder::More(_)
-        | Placeholder::Overage
-            if !has_limit =>
-        {
-            Some("it shows no limit, and a pool has neither times nor an overage")
-        }
-        Placeholder::Quota | Placeholder::Remaining | Placeholder::Used
-            if !has_limit && names.is_empty() =>
-        {
-            Some("the policy has no limit that callers see")
-        }
-        Placeholder::RetryAfter(_)
-        | Placeholder::Window(_)
-        | Placeholder::Reset(_)
-        | Placeholder::More(_)
-        | Placeholder::Overage
-        | Placeholder::Quota
-        | Placeholder::Remaining
-        | Placeholder::Used
-        | Placeholder::Limit
-        | Placeholder::Label
-        | Placeholder::Policy
-        | Placeholder::Route
-        | Placeholder::Now(_)
-        | Placeholder::Attribute(_)
-        | Placeholder::TraceId
-        | Placeholder::Reason
-        | Placeholder::Max
-        | Placeholder::Status
-        | Placeholder::Title
-        | Placeholder::Detail => None,
-    })?;
+    let why = template
+        .placeholders()
+        .find_map(|placeholder| match placeholder {
+            Placeholder::RetryAfter(_) if is_admitted => {
+                Some("an admitted request has no `{retry_after}`")
+            }
+            Placeholder::Window(_)
+            | Placeholder::Reset(_)
+            | Placeholder::More(_)
+            | Placeholder::Overage
+                if !has_limit =>
+            {
+                Some("it shows no limit, and a pool has neither times nor an overage")
+            }
+            Placeholder::Quota | Placeholder::Remaining | Placeholder::Used
+                if !has_limit && names.is_empty() =>
+            {
+                Some("the policy has no limit that callers see")
+            }
+            Placeholder::RetryAfter(_)
+            | Placeholder::Window(_)
+            | Placeholder::Reset(_)
+            | Placeholder::More(_)
+            | Placeholder::Overage
+            | Placeholder::Quota
+            | Placeholder::Remaining
+            | Placeholder::Used
+            | Placeholder::Limit
+            | Placeholder::Label
+            | Placeholder::Policy
+            | Placeholder::Route
+            | Placeholder::Now(_)
+            | Placeholder::Attribute(_)
+            | Placeholder::TraceId
+            | Placeholder::Reason
+            | Placeholder::Max
+            | Placeholder::Status
+            | Placeholder::Title
+            | Placeholder::Detail => None,
+        })?;
     Some(Warning {
         line: node.line,
         at: format!("{at}/value"),

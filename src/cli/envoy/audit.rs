@@ -14,7 +14,7 @@ pub(in crate::cli) const COLLECTOR: &str = "otel-collector";
 /// The attribute of a caller that OpenTelemetry has a name for.
 const USER: &str = "user";
 
-/// What Envoy itself knows of a request.
+/// Envoy's own properties of a request.
 const OF_THE_REQUEST: [(&str, &str); 7] = [
     ("client.address", "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"),
     ("http.request.method", "REQ(:METHOD)"),

@@ -7,7 +7,7 @@ use super::Address;
 use crate::cli::yaml::{indented, quoted};
 use crate::policy::engine::Engine;
 
-/// Whoever has no password may ask Redis itself.
+/// The check of an engine without a password, which asks Redis itself.
 const REDIS_CHECK: &str = include_str!("engine_check.yaml.in");
 
 /// With a password that check would fail, since it does not log in.
@@ -31,7 +31,7 @@ pub(in crate::cli) fn cluster(engine: &Engine, address: &Address, ca: Option<&Pa
     indented(&cluster, 4)
 }
 
-/// TLS to a host whose certificate is for its name or address.
+/// TLS to a host with a certificate for its name or address.
 fn tls(host: &str, ca: &Path) -> String {
     let (kind, sni) = match host.parse::<IpAddr>() {
         Ok(_) => ("IP_ADDRESS", String::new()),

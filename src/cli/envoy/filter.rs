@@ -19,7 +19,7 @@ pub(in crate::cli) struct Filter<'a> {
     pub(in crate::cli) password: Option<&'a str>,
 }
 
-/// Where a listener gets the filter.
+/// The source of a listener's filter.
 pub(in crate::cli) enum FilterSource<'a> {
     /// In the listener itself.
     Inline(Filter<'a>),

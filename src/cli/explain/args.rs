@@ -1,5 +1,5 @@
-//! The arguments. What may hold a secret is taken as it is, so that no message about the call
-//! repeats it.
+//! The arguments. Values that may hold a secret are taken as they are, so that no message about the
+//! call repeats them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -29,8 +29,8 @@ pub(in crate::cli) struct ExplainArgs {
     /// The client's address, for `client_address`.
     #[arg(long, value_name = "IP")]
     pub(super) address: Option<IpAddr>,
-    /// What earlier filters have left as dynamic metadata: a JSON object of objects, by the
-    /// filters' names, as '{"envoy.filters.http.jwt_authn":{"session":{"sub":"alice"}}}'.
+    /// Dynamic metadata of earlier filters: a JSON object of objects, by the filters' names, as
+    /// '{"envoy.filters.http.jwt_authn":{"session":{"sub":"alice"}}}'.
     #[arg(long, value_name = "JSON")]
     pub(super) metadata: Option<String>,
     /// The metadata of the route, for `route_metadata`: a JSON object of objects, by namespaces.
@@ -66,7 +66,7 @@ pub(in crate::cli) struct ExplainArgs {
 }
 
 impl fmt::Debug for ExplainArgs {
-    /// Without what may be a secret.
+    /// Without values that may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExplainArgs")
             .field("policy", &self.policy)

@@ -11,7 +11,7 @@ use crate::request::applicable::Applicable;
 use crate::request::payload::{MatchedPayload, check_length, requirements};
 use crate::store::LimitCheck;
 
-/// The payload limit that holds, and why it refuses the head where it does.
+/// The payload limit that applies, and the reason if it refuses the head.
 pub(super) fn payload<'p>(
     view: &View<'p>,
     applicable: &Applicable,

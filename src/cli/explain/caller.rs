@@ -1,4 +1,4 @@
-//! The caller in words: what the request presents, and the source of each attribute.
+//! The caller in words: its credentials, and the source of each attribute.
 
 use super::explanation::{Attribute, Callers, Credential, Found, Refused};
 use super::recorder::{CredentialRecord, Recorder, ValueRecord, lossy};
@@ -13,7 +13,8 @@ use crate::request::audit::Origin;
 use crate::request::head::Request;
 use crate::request::identify::{AuthFailure, Caller, is_asked};
 
-/// `record` ends where the caller is admitted or refused; `known` is all that is known of it.
+/// `record` ends when the caller is admitted or refused; `known` is all that is known of the
+/// caller.
 pub(super) fn callers(
     policy: &Policy,
     request: &Request,

@@ -1,4 +1,4 @@
-//! The endpoint where callers ask for their own numbers, with counters that are untouched.
+//! The endpoint at which callers read their own numbers, with untouched counters.
 
 use super::host::Proxy;
 use super::limits::View;
@@ -13,7 +13,7 @@ use crate::request::identify::{identify, suspect};
 use crate::store::key::{KeyMaker, LimitKeys};
 use crate::store::memory::MemoryStore;
 
-/// What the endpoint answers.
+/// The endpoint's answer.
 pub(super) fn asked(view: &View<'_>, proxy: &Proxy, endpoint: &Endpoint) -> Outcome {
     let View {
         policy,

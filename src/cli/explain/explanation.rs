@@ -20,7 +20,7 @@ pub(super) struct Explanation {
     pub(super) routes: Vec<String>,
     pub(super) tier: Option<Matched>,
     pub(super) callers: Callers,
-    /// What the policy reads, and the arguments did not say.
+    /// Inputs that the policy reads, and the arguments lack.
     pub(super) not_given: Vec<Missing>,
     /// The pointer of the exemption that holds.
     pub(super) exempt: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Explanation {
     pub(super) pools: Vec<Pool>,
     /// The seats that it touches.
     pub(super) seats: Vec<Seats>,
-    /// Those that do not; none where none was looked at.
+    /// The limits that do not apply; none if none was compared.
     pub(super) not_applied: Vec<NotApplied>,
     /// `admitted`, `refused`, `would_refuse`, `denied` or `answered`.
     pub(super) decision: &'static str,
@@ -53,7 +53,7 @@ pub(super) struct Asked {
     pub(super) method: String,
     /// Without the query.
     pub(super) path: String,
-    /// Why its path is refused, where it is.
+    /// Why its path is refused, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) refused: Option<Refused>,
 }
@@ -77,7 +77,7 @@ pub(super) struct Missing {
 /// The caller.
 #[derive(Debug, Serialize)]
 pub(super) struct Callers {
-    /// Whether the policy asks anybody.
+    /// Whether the policy identifies callers.
     #[serde(skip)]
     pub(super) defined: bool,
     /// Whether they must identify themselves.
@@ -86,7 +86,7 @@ pub(super) struct Callers {
     pub(super) route: Option<String>,
     /// All credentials of the policy; none if the caller need not identify itself.
     pub(super) credentials: Vec<Credential>,
-    /// Why the caller is not let in.
+    /// Why the caller is refused.
     pub(super) refused: Option<Refused>,
     /// The attribute that has two values, or of which a credential or a source is unknown or occurs
     /// twice.
@@ -107,7 +107,7 @@ pub(super) struct Credential {
     pub(super) identifier: Option<String>,
 }
 
-/// What became of a credential.
+/// The outcome of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Found {
@@ -127,7 +127,7 @@ pub(super) enum Found {
     NotLookedAt,
 }
 
-/// Why a caller is not let in.
+/// Why a caller is refused.
 #[derive(Debug, Serialize)]
 pub(super) struct Refused {
     /// As in `sluicegate_unauthorized_total`.
@@ -135,7 +135,7 @@ pub(super) struct Refused {
     pub(super) message: String,
 }
 
-/// What is known of the caller.
+/// An attribute of the caller.
 #[derive(Debug, Serialize)]
 pub(super) struct Attribute {
     pub(super) name: String,
@@ -149,19 +149,19 @@ pub(super) struct Limit {
     pub(super) name: String,
     /// Its name for people.
     pub(super) label: String,
-    /// What it counts under.
+    /// The parts of its key.
     pub(super) key: Vec<Part>,
     /// The rule that holds for this caller, as a policy has it.
     pub(super) rule: Value,
     /// The pointer of the override that it is from.
     pub(super) r#override: Option<String>,
-    /// Where the quota or the burst is from, if it may be the caller's own.
+    /// The source of the quota or the burst, if it may be the caller's own.
     pub(super) quota_from: Option<String>,
-    /// Units; `None` where only the response or the body says how many, and it was not given.
+    /// Units; `None` if only the response or the body states them, and it was not given.
     pub(super) cost: Option<u64>,
     /// Units that it takes until its cost is known; `None` if the cost is known at once.
     pub(super) reserved: Option<u64>,
-    /// Where the cost comes from, unless the policy says the number.
+    /// The source of the cost, unless the policy states the number.
     pub(super) cost_from: Option<String>,
     /// Which responses are charged, as the policy writes it.
     pub(super) charge: String,
@@ -169,13 +169,13 @@ pub(super) struct Limit {
     pub(super) lock: Option<String>,
     /// Whether the key is locked after this request.
     pub(super) locked: bool,
-    /// Whether what it took is refunded, because such a response is not charged.
+    /// Whether its charge is refunded, because such a response is not charged.
     pub(super) refunded: bool,
-    /// `proxy` or `global`: who shares the counter.
+    /// `proxy` or `global`: the scope of the counter.
     pub(super) scope: &'static str,
     /// `enforce` or `shadow`.
     pub(super) enforcement: &'static str,
-    /// What it decided; `None` where it admits, and another limit refuses.
+    /// The decision; `None` if it admits, and another limit refuses.
     pub(super) decision: Option<&'static str>,
     /// Units of a window.
     pub(super) quota: u64,
@@ -187,8 +187,8 @@ pub(super) struct Limit {
     pub(super) next_unit_in: u64,
     /// Until all are.
     pub(super) reset_in: u64,
-    /// The shortest wait after which the request is admitted; `None` where no wait helps, or none
-    /// is needed.
+    /// The shortest wait after which the request is admitted; `None` if waiting does not help, or
+    /// is not needed.
     pub(super) retry_after: Option<u64>,
     /// Whether callers see its numbers.
     pub(super) shown: bool,
@@ -209,7 +209,7 @@ pub(super) struct Payload {
     pub(super) decoded_bytes: Option<u64>,
     /// Whether the body is measured as JSON.
     pub(super) json: bool,
-    /// Whether the upstream sees nothing of it before it has passed.
+    /// Whether the upstream receives no part of it before it has passed.
     pub(super) hold: bool,
     /// `enforce` or `shadow`.
     pub(super) enforcement: &'static str,
@@ -223,7 +223,7 @@ pub(super) struct Pool {
     pub(super) name: String,
     /// Its name for people.
     pub(super) label: String,
-    /// Whose slots.
+    /// The key of the slots.
     pub(super) key: Vec<Part>,
     pub(super) slots: u32,
     /// Most that wait.
@@ -240,7 +240,7 @@ pub(super) struct Seats {
     pub(super) name: String,
     /// Its name for people.
     pub(super) label: String,
-    /// What the seats are kept for.
+    /// The key of the seats.
     pub(super) key: Vec<Part>,
     /// The holders.
     pub(super) holder: Part,
@@ -257,7 +257,7 @@ pub(super) struct Seats {
 #[derive(Debug, Serialize)]
 pub(super) struct Part {
     pub(super) name: String,
-    /// `None` where the caller has none: all such callers count together.
+    /// `None` if the caller has none: all such callers count together.
     pub(super) value: Option<String>,
 }
 
@@ -269,7 +269,7 @@ pub(super) struct NotApplied {
     pub(super) message: String,
 }
 
-/// What keeps a limit from applying.
+/// Why a limit does not apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reason {
@@ -296,7 +296,7 @@ pub(super) enum Reason {
 /// The head and body that the client gets.
 #[derive(Debug, Serialize)]
 pub(super) struct Response {
-    /// `None` where the upstream answers, unless the arguments say with what.
+    /// `None` if the upstream answers, unless the arguments state its status.
     pub(super) status: Option<u32>,
     /// Whether the upstream answers.
     #[serde(skip)]
@@ -316,7 +316,8 @@ pub(super) struct Field {
 impl Explanation {
     /// As JSON, on as many lines as it takes to read it.
     pub(super) fn to_json(&self) -> String {
-        // What has no keys but names and no values but texts and numbers can always be written.
+        // A value whose keys are names, and whose values are texts and numbers, can always be
+        // written.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }

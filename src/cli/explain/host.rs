@@ -14,7 +14,7 @@ use crate::host::stream::{Clock, Properties, RequestHead};
 use crate::policy::callers::source::certificate_parts;
 use crate::policy::reader::is_token;
 
-/// One request, and what the proxy knows about it.
+/// One request, and the proxy's properties of it.
 #[derive(Debug)]
 pub(super) struct Proxy {
     pub(super) method: String,
@@ -46,7 +46,8 @@ impl Properties for Proxy {
 }
 
 impl Proxy {
-    /// What the arguments say; else which of them is wrong, and why. Nothing is repeated but names.
+    /// The request of the arguments; else which of them is wrong, and why. An error repeats only
+    /// names.
     pub(super) fn of(args: &ExplainArgs) -> Result<Self, String> {
         check_line(args)?;
         let mut pairs = vec![
@@ -154,7 +155,7 @@ fn check_line(args: &ExplainArgs) -> Result<(), String> {
         return Err("--method: is not the name of a method".to_owned());
     }
     if !args.path.starts_with('/') && args.path != "*" {
-        return Err("--path: must begin with a / (what follows the host in a URL)".to_owned());
+        return Err("--path: must begin with a / (the part of a URL after the host)".to_owned());
     }
     if !args
         .path
@@ -166,14 +167,14 @@ fn check_line(args: &ExplainArgs) -> Result<(), String> {
     Ok(())
 }
 
-/// Which of several is wrong, without what it says.
+/// Which of several is wrong, without its value.
 pub(super) fn input_error(option: &str, number: u32, why: impl Display) -> String {
     format!("{option}, number {number}: {why}")
 }
 
 pub(super) fn header(text: &str) -> Result<(String, &str), &'static str> {
     if text.starts_with(':') {
-        return Err("a pseudo-header: --method and --path say what those say");
+        return Err("a pseudo-header: use --method and --path instead");
     }
     let (name, value) = text.split_once(':').ok_or("is not NAME: VALUE")?;
     if !is_token(name) {

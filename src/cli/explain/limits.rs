@@ -1,4 +1,4 @@
-//! The limits, in words: what each that applies counts and answers, and why the others do not
+//! The limits in words: the count and the answer of each that applies, and why the others do not
 //! apply.
 
 use serde_json::{Value, json};
@@ -41,8 +41,8 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    /// A limit that applies, with what it decided; `balance` is its counter
-    /// after the charge is settled.
+    /// A limit that applies, with its decision; `balance` is its counter after the charge is
+    /// settled.
     pub(super) fn applied(
         &self,
         check: &LimitCheck,

@@ -1,4 +1,5 @@
-//! What filters and configurations say, from JSON to the messages in which Envoy hands it over.
+//! Converts metadata of filters and configurations from JSON to the messages in which Envoy hands
+//! it over.
 
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};

@@ -1,5 +1,5 @@
-//! What the policy reads of a caller and the arguments do not say: with it the account may be
-//! another.
+//! Inputs that the policy reads of a caller and the arguments lack: with them the explanation may
+//! differ.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::policy::scope::{KeyPart, KeyWord};
 use crate::request::audit::Origin;
 use crate::request::identify::Caller;
 
-/// By option, what it would say and for which attributes.
+/// For each option: its input, and the attributes that read it.
 pub(super) fn missing(
     policy: &Policy,
     proxy: &Proxy,
@@ -75,7 +75,7 @@ fn add(all: &mut BTreeMap<String, Missing>, option: String, name: &str) {
     }
 }
 
-/// The options that would say this attribute, in brackets; nothing where it was given.
+/// The options that would supply this attribute, in brackets; empty if it was given.
 pub(super) fn given_by(name: &str, not_given: &[Missing]) -> String {
     let of_it = not_given
         .iter()
@@ -105,8 +105,8 @@ fn sources_asked(
     }
 }
 
-/// The option that would say what a source reads; `None` where it was given, or the request itself
-/// says it.
+/// The option that would supply the value of a source; `None` if it was given, or the request
+/// itself has it.
 fn option(proxy: &Proxy, source: &Source) -> Option<String> {
     let unknown =
         |property: Property, option: &str| (!proxy.knows(property)).then(|| option.to_owned());

@@ -1,4 +1,4 @@
-//! What becomes of the request: the verdict, and what the client gets.
+//! The outcome of the request: the verdict, and the client's response.
 
 use super::body::payload;
 use super::explanation::{Field, Limit, NotApplied, Payload, Pool, Response, Seats};
@@ -206,7 +206,7 @@ impl Outcome {
     }
 }
 
-/// What a request asks of the limits that apply.
+/// The checks of a request against the limits that apply.
 fn checks_of(view: &View<'_>, applicable: &Applicable) -> Vec<LimitCheck> {
     let View {
         policy,
@@ -358,7 +358,7 @@ fn balances_after(
     checks
         .iter()
         .map(|check| match verdict {
-            // What it would have taken it did not take.
+            // The refused request was not charged.
             Verdict::Refuse(_) if !check.denies() => look(store, proxy, check),
             Verdict::Unlimited | Verdict::Admit | Verdict::Ask | Verdict::Refuse(_) => {
                 balance(check)

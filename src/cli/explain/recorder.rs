@@ -10,13 +10,13 @@ use crate::request::credential::{Identifier, identifier};
 /// Records how a caller is identified.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
-    /// What became of the credentials that were presented.
+    /// The outcomes of the presented credentials.
     pub(super) credentials: BTreeMap<CredentialId, CredentialRecord>,
     /// The last value of each attribute, and its source.
     pub(super) values: BTreeMap<AttributeId, ValueRecord>,
-    /// Of the attributes that entries of the directory give, whose entry.
+    /// The credential whose entry of the directory has the attribute.
     pub(super) entries: BTreeMap<AttributeId, CredentialId>,
-    /// The attribute of which two say different things, and what the second says.
+    /// The attribute with two different values, and the second one.
     pub(super) conflict: Option<(AttributeId, ValueRecord)>,
     /// The source that occurs twice: its attribute, and its number.
     pub(super) repeated: Option<(AttributeId, usize)>,
@@ -29,7 +29,7 @@ pub(super) struct ValueRecord {
     pub(super) origin: Origin,
 }
 
-/// What became of a credential; of one that has an identifier, that.
+/// The outcome of a credential, with its identifier if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CredentialRecord {
     Ambiguous,
@@ -58,7 +58,7 @@ impl Trace for Recorder {
     fn value(&mut self, attribute: AttributeId, value: &[u8], origin: Origin) {
         if let Origin::Entry(credential) = origin {
             self.entries.entry(attribute).or_insert(credential);
-            // A second entry that says the same is no news.
+            // A second equal entry is not another one.
             self.values
                 .entry(attribute)
                 .or_insert_with(|| ValueRecord::of(value, origin));
@@ -86,7 +86,7 @@ impl ValueRecord {
     }
 }
 
-/// A value for people: what is not UTF-8 is marked as such.
+/// A value for people: bytes that are not UTF-8 are marked.
 pub(super) fn lossy(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }

@@ -1,4 +1,4 @@
-//! What is explained is what is selected: of any policy, for any request.
+//! The explanation agrees with the selection, for any policy and any request.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -112,7 +112,7 @@ proptest! {
         for (number, limit) in limits.iter().enumerate() {
             text += &format!("  - {{ name: l{number}, {limit} }}\n");
         }
-        // What can never be reached, or has a key twice, is refused.
+        // A policy with an unreachable part or a duplicate key is refused.
         let compiled = from_yaml(&text)
             .ok()
             .and_then(|document| Policy::compile(&document).ok());

@@ -216,7 +216,7 @@ fn decision(explanation: &Explanation) -> String {
         (None, Some(limit), _) => format!("{} by {limit}", explanation.decision),
         (None, None, true) if !explanation.not_given.is_empty() => {
             format!(
-                "{}: no limit applies to what was given",
+                "{}: no limit applies to the given input",
                 explanation.decision
             )
         }
@@ -254,7 +254,7 @@ fn response(text: &mut String, response: &Response) {
     }
 }
 
-/// A text that stays on its line, whatever a request has in it.
+/// A text that stays on its line, with any content of a request.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     for letter in text.chars() {

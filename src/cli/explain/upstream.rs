@@ -1,5 +1,5 @@
-//! The upstream's response, as far as the arguments say it: what late costs and `charge: success`
-//! go by.
+//! The upstream's response, as far as the arguments state it. Late costs and `charge: success`
+//! depend on it.
 
 use super::args::ExplainArgs;
 use super::host::{header, input_error};
@@ -16,17 +16,17 @@ use crate::store::{LimitCheck, Store};
 
 use super::host::Proxy;
 
-/// A response that was given; `None` where no argument is about it.
+/// A response that was given; `None` if no argument is about it.
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) status: Option<u32>,
     headers: Headers,
 }
 
-/// What becomes of one charge once the response has arrived.
+/// The settlement of one charge once the response has arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Settled {
-    /// The units that the request turns out to cost; `None` where that is not known.
+    /// The final cost of the request in units; `None` if unknown.
     pub(super) cost: Option<u64>,
     /// They are refunded, or never charged: the response is a failure.
     pub(super) refunded: bool,
@@ -51,7 +51,7 @@ impl Upstream {
         }))
     }
 
-    /// What it says of the request, as the filter reads it; `None` without a status.
+    /// The outcome of the request, as the filter reads it; `None` without a status.
     fn outcome(&self, request: &Request) -> Option<Outcome> {
         let grpc_status = request
             .is_grpc()

@@ -41,7 +41,7 @@ fn literal(value: &Json) -> String {
     }
 }
 
-/// What the words of a choice mean.
+/// The meanings of the words of a choice.
 fn words(shape: &Shape) -> String {
     let words = match shape {
         Shape::Choice(words) => words,

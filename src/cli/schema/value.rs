@@ -20,8 +20,8 @@ impl ValueSchema {
         }
     }
 
-    /// Adds what the value is. Editors show only the nearest description, so it contains that of a
-    /// named format.
+    /// Adds the description of the value. Editors show only the nearest description, so it contains
+    /// that of a named format.
     pub(super) fn describe(&mut self, text: String, shape: &Shape) {
         let mut text = unlinked(&text);
         if let Shape::Text(format) = shape

@@ -1,4 +1,4 @@
-//! A payload limit in shadow: it measures the body beside what the costs need, and ends with the
+//! A payload limit in shadow: it measures the body in addition to the costs, and ends with the
 //! first reason to refuse it.
 
 use crate::base::id::PayloadId;

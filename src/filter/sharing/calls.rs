@@ -26,7 +26,7 @@ use crate::store::key::Key;
 /// The longest time between two lines in the log about the same trouble.
 const LOG_EVERY: Span = Span::from_seconds(10);
 
-/// What the host reports of a call.
+/// The result of a call, from the host.
 #[derive(Clone, Copy, Debug)]
 pub enum CallResult<'a> {
     /// The peer answered with these bytes.
@@ -38,7 +38,7 @@ pub enum CallResult<'a> {
 }
 
 impl<D: SharedData> Runtime<D> {
-    /// Sends what is wanted, as far as the pace allows.
+    /// Sends the wanted takes, as far as the pace allows.
     pub(super) fn send(&self, host: &impl CallHost, now: SteadyTime, caller: Option<StreamId>) {
         let Some(sharing) = &self.sharing else { return };
         let mut sharing = sharing.borrow_mut();
@@ -147,7 +147,7 @@ impl<D: SharedData> Runtime<D> {
             return Vec::new();
         };
         let keys: BTreeSet<Key> = call.takes.iter().map(|asked| asked.key).collect();
-        // Those who need more of these ask again when they have decided again.
+        // Requests that need more of these ask again when they have decided again.
         sharing.drop_needed(|key| keys.contains(key));
         let now = host.steady();
         match result {
@@ -301,7 +301,7 @@ impl<D: SharedData> Runtime<D> {
     }
 
     /// These takes are sent again: by a request that needs them, or else with the next call, since
-    /// what they report must arrive.
+    /// their reports must arrive.
     fn ask_again(&self, sharing: &mut Sharing, host: &impl CallHost, takes: Vec<Asked>) {
         for asked in self.give_up(host, takes) {
             sharing.note(asked.key, Wanted::of(asked.lease, asked.limit));
@@ -323,8 +323,8 @@ impl<D: SharedData> Runtime<D> {
         takes
     }
 
-    /// A tick: leases that end soon are looked at, what is due goes out. The requests that are to
-    /// decide again.
+    /// A tick: reviews leases that end soon, and sends the due takes. Returns the requests that are
+    /// to decide again.
     pub fn on_share_tick(&self, host: &impl CallHost) -> Vec<StreamId> {
         let Some(sharing) = &self.sharing else {
             return Vec::new();

@@ -99,7 +99,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let AskState { ends, kept, .. } = stream.asked;
         let is_complete = stream.is_complete;
         match self.admit(stream, ends) {
-            // What has arrived of the body waits to be read.
+            // The bytes of the body that have arrived wait to be read.
             Flow::Hold if kept > 0 || is_complete => {
                 self.take_body(stream, kept, is_complete, slice)
             }

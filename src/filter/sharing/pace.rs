@@ -1,5 +1,5 @@
-//! The pace: at most fifty calls a second over all workers of a proxy, whatever the number of
-//! callers. What is due waits for the next call, and all of it goes out in one.
+//! The pace: at most fifty calls a second over all workers of a proxy, for any number of callers.
+//! Due takes wait for the next call, which carries all of them.
 
 use crate::base::time::{Span, SteadyTime};
 use crate::host::shared::SharedData;
@@ -21,7 +21,7 @@ pub(super) fn admits(data: &impl SharedData, now: SteadyTime) -> bool {
         let arrival = bytes
             .first_chunk()
             .map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        // A later time than a pace can have led to is not this proxy's: it is as good as none.
+        // A time beyond the reach of a pace is not this proxy's, and counts as none.
         let arrival = SteadyTime::from_nanos(arrival).min(now.after(AHEAD).after(INTERVAL));
         if arrival.since(now) > AHEAD {
             return Ok(Update::Keep(false));

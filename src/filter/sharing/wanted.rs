@@ -1,4 +1,4 @@
-//! What the engine is to be asked or told, and when leases are looked at again.
+//! The takes to send to the engine, and the times at which leases are reviewed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

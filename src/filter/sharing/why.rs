@@ -1,10 +1,10 @@
-//! Why a call has failed, and what an operator does about it.
+//! The causes of failed calls, with advice for the operator.
 
 use std::fmt;
 
 use crate::observe::EngineOutcome;
 
-/// A cause of a failed call, and what to do about it.
+/// The cause of a failed call, and advice.
 pub(super) struct Why(&'static str);
 
 impl fmt::Display for Why {

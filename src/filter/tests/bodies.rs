@@ -240,7 +240,8 @@ fn a_body_is_read_in_slices_whatever_happens_meanwhile() {
             Flow::Suspend
         );
         assert_eq!(stream.on_work(&proxy, &mut Slice::new(4)), Step::Again);
-        // It has its own steps: what arrives meanwhile is kept, whatever this callback could spend.
+        // It has its own steps: bytes that arrive meanwhile are kept, even if this callback could
+        // read them.
         assert_eq!(
             give(&proxy, &mut stream, &body[9..], !trailers, &mut slice()),
             Flow::Suspend
@@ -254,7 +255,7 @@ fn a_body_is_read_in_slices_whatever_happens_meanwhile() {
         assert_eq!(work(&proxy, &mut stream, 3), expected);
         stream.on_end(&proxy);
     }
-    // Once resumed, it goes on as any other.
+    // Once resumed, it continues as any other.
     let (mut stream, _) = open(&proxy, &policy, "/json", &[]);
     assert_eq!(
         give(&proxy, &mut stream, &body[..9], false, &mut none()),

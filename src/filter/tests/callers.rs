@@ -223,7 +223,7 @@ fn credentials_must_agree_on_the_value_of_an_attribute() {
             ", org: b",
             "conflicting",
         ),
-        // The attributes must agree, whatever the entry calls them.
+        // The attributes must agree, under any name of the entry.
         (
             one,
             &format!("{{ directory: home }}, {claim}"),
@@ -264,7 +264,7 @@ fn credentials_must_agree_on_the_value_of_an_attribute() {
         ),
         (two, &format!("{claim}, {second}"), "", "conflicting"),
         (two, claim, "", "org=a"),
-        // A source that is no credential is a source like any other.
+        // A source that is not a credential is a source like any other.
         (one, second, ", org: a", "org=a"),
         (one, &format!("{claim}, {second}"), ", org: a", "org=a"),
         (one, "{ query: org }", ", org: a", "org=a"),

@@ -1,4 +1,4 @@
-//! What a request costs: by its head, its body, its response.
+//! The cost of a request: by its head, its body, its response.
 
 use std::rc::Rc;
 

@@ -138,7 +138,7 @@ fn without_credentials_no_request_receives_a_401() {
         for (path, team) in [
             (&b"/"[..], "team=-"),
             (b"/?team=a", "team=a"),
-            // Twice is no value.
+            // A repeated parameter has no value.
             (b"/?team=a&team=b", "team=-"),
         ] {
             assert_eq!(found(&proxy, &runtime, &[(":path", path)]), team);

@@ -4,17 +4,8 @@ use super::proxy::{Pairs, Proxy};
 use super::*;
 use crate::base::property::Property;
 
-/// The secrets are demo-acme-1 and demo-globex-1.
-const POLICY: &str = r#"
-version: 1
-name: demo
-callers:
-  credentials:
-    - { name: token, header: authorization, scheme: Bearer }
-    - { name: key, header: x-key }
-  directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }
-    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex }
+const POLICY: &str = policy_of_two!(
+    r#"
 exempt:
   - { routes: [/health] }
   - { routes: [/a/**], client_address: 10.0.0.0/8 }
@@ -25,7 +16,8 @@ deny:
 limits:
   - { name: one, per: [org], bucket: { burst: 2, refill: 1/h } }
 access_log: { attributes: [org, key] }
-"#;
+"#
+);
 
 const ACME: (&str, &[u8]) = ("authorization", b"Bearer demo-acme-1");
 const GLOBEX: (&str, &[u8]) = ("authorization", b"Bearer demo-globex-1");
@@ -91,7 +83,7 @@ fn the_first_entry_that_matches_denies() {
             &[ACME, WRONG],
             (401, "sluicegate_unauthorized:unknown"),
         ),
-        // A wrong secret is no accepted credential.
+        // A wrong secret is not an accepted credential.
         (client, "/closed", &[WRONG], (403, "sluicegate_denied:2")),
         (client, "/closed", &[ACME], (200, "")),
         // Nothing is known of a client without an IP address.

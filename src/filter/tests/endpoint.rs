@@ -1,4 +1,4 @@
-//! The endpoint where callers ask for their own numbers.
+//! The endpoint at which callers read their own numbers.
 
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ fn sent(
     }
 }
 
-/// What the endpoint answers to this query.
+/// The endpoint's answer to this query.
 fn asked(proxy: &Proxy, runtime: &Rc<Runtime<Proxy>>, query: &str, pairs: Pairs<'_>) -> Value {
     let path = format!("/rate_limit{query}");
     let (status, headers, body) = sent(proxy, runtime, ("GET", &path), pairs);
@@ -254,7 +254,8 @@ fn other_requests_get_what_they_would_get_elsewhere() {
 fn nobody_can_try_secrets_at_the_endpoint() {
     let proxy = Proxy::new();
     proxy.know(Property::SourceAddress, b"198.51.100.1:1".to_vec());
-    // Callers are identified under /private alone, so that the endpoint itself asks nobody.
+    // Callers are identified under /private alone, so that the endpoint itself identifies no
+    // caller.
     let open = proxy.runtime(&POLICY.replacen(
         "callers:\n",
         "callers:\n  for: { routes: [/private/**] }\n",

@@ -66,7 +66,7 @@ fn a_caller_has_its_own_number() {
         for (plan, points, count) in [
             ("", "3", 3),
             ("", "4", 4),
-            // A larger one is cut, and what is no number from 1 up is none.
+            // A larger one is cut, and a value that is not a number from 1 up is ignored.
             ("", "5", 4),
             ("", "99999999999999999999999999", 4),
             ("", "0", 2),

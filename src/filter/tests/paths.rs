@@ -117,7 +117,7 @@ fn a_limit_holds_in_any_reading() {
         ),
         1
     );
-    // A request that is cheap in only one reading costs what it does in the other.
+    // A request that is cheap in only one reading has the cost of the other.
     for (path, expected) in [
         ("/v2/a%2Fcheap", 0),
         ("/v2/a;/cheap", 0),

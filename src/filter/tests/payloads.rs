@@ -1,5 +1,4 @@
-//! Payload limits: which bodies are refused and when, what that takes from the limits, and costs by
-//! the body.
+//! Payload limits: refused bodies, the time of the refusal, its charges, and costs by the body.
 
 use super::*;
 use crate::payload::memory::Budget;
@@ -271,7 +270,7 @@ fn a_cost_of_the_body_is_charged_when_it_is_known() {
     assert_eq!(
         over(),
         0,
-        "one that was cut off costs what had come: 76 of 100"
+        "one that was cut off costs the bytes that arrived: 76 of 100"
     );
 }
 
@@ -308,7 +307,7 @@ fn lines_and_items_are_counted_as_they_come() {
     assert_eq!(
         answer("/lines", &[b"#"], "200"),
         "95",
-        "a refused body costs what was read of it"
+        "a refused body costs the bytes that were read"
     );
     assert_eq!(answer("/items", &[b"{\"a\":[1,", b"2,3]}"], "200"), "97");
     assert_eq!(

@@ -153,7 +153,7 @@ fn a_request_without_a_slot_waits_and_goes_on_in_order() {
     assert_eq!(
         left(&proxy, &policy),
         "5",
-        "three that were let in, and the one that asks"
+        "three that were admitted, and the one that asks"
     );
 }
 
@@ -187,7 +187,7 @@ fn a_request_that_envoy_answers_while_it_waits_pays_nothing() {
     let (mut first, _) = send(&proxy, &policy, "/work", "a");
     let (mut waiting, _) = send(&proxy, &policy, "/work", "a");
     let sent = proxy.answer(&mut waiting, &[(":status", "504"), (LEFT, "forged")]);
-    assert_eq!(sent[LEFT], "8", "what it took is there again");
+    assert_eq!(sent[LEFT], "8", "its units are refunded");
     first.on_end(&proxy);
     assert_eq!(tick(&proxy, 2), [], "no request waits any more");
     waiting.on_end(&proxy);

@@ -22,7 +22,7 @@ type SharedWorker = Rc<RefCell<Worker<Proxy>>>;
 
 pub(super) type Proxy = FakeProxy<Vm>;
 
-/// What all roots and streams of one VM share.
+/// State that all roots and streams of one VM share.
 #[derive(Clone, Default)]
 pub(super) struct Vm {
     /// The worker that grants slots, once a policy has pools.
@@ -68,7 +68,7 @@ impl Proxy {
         Rc::new(runtime)
     }
 
-    /// Sends a request head. Returns the stream and what it did.
+    /// Sends a request head. Returns the stream and its flow.
     pub(super) fn send(
         &self,
         runtime: &Rc<Runtime<Self>>,

@@ -4,17 +4,8 @@ use super::proxy::{Pairs, Proxy};
 use super::*;
 use crate::base::property::Property;
 
-/// The secrets are demo-acme-1 and demo-globex-1.
-const POLICY: &str = r#"
-version: 1
-name: demo
-callers:
-  credentials:
-    - { name: token, header: authorization, scheme: Bearer }
-    - { name: key, header: x-key }
-  directory:
-    - { sha256: cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8, org: acme }
-    - { sha256: a9991e8d52644519c2b358319c96da263bdbb1ff46efa0512737edd479d317ba, org: globex }
+const POLICY: &str = policy_of_two!(
+    r#"
   attributes:
     ip: [{ client_address: {} }]
     who: [{ directory: org }, { query: who }]
@@ -29,7 +20,8 @@ limits:
       per: [presented, id], absent: skip, calendar: { quota: 1, window: 1d } }
   - { name: known, per: [org], bucket: { burst: 2, refill: 1/h } }
 access_log: { attributes: [ip, org, presented] }
-"#;
+"#
+);
 
 const ACME: (&str, &[u8]) = ("authorization", b"Bearer demo-acme-1");
 
@@ -159,7 +151,7 @@ fn a_lock_refuses_identified_requests_of_its_key_as_well() {
         send(&proxy, &runtime, "/", &[ACME]),
         (429, "sluicegate_refused:guesses".to_owned())
     );
-    // An exempt request is free of it, and so is another address.
+    // The limit does not apply to an exempt request, nor to another address.
     assert_eq!(sent("/free", &[ACME]), 200);
     proxy.know(Property::SourceAddress, b"192.0.2.8:1".to_vec());
     assert_eq!(sent("/", &[ACME]), 200);

@@ -45,7 +45,7 @@ fn of_ten_requests_at_once_only_those_whose_reservation_fits_pass() {
 
 #[test]
 fn a_response_settles_the_reservation() {
-    // What the response states, and what is left of 1,000 then.
+    // The cost that the response states, and the units left of 1,000 then.
     let cases: [(&[(&str, &str)], &str); 7] = [
         (&[("x-points", "900")], "100"),
         (&[("x-points", "0")], "1000"),
@@ -218,7 +218,7 @@ fn only_the_listed_responses_are_charged() {
         assert_eq!(remaining, expected.to_string(), "{status}");
         stream.on_end(&proxy);
     }
-    // A client that hangs up before the response pays, so that hanging up is no way around.
+    // A client that hangs up before the response pays, so that hanging up does not avoid the cost.
     open(&proxy, &runtime).unwrap().on_end(&proxy);
     let mut stream = open(&proxy, &runtime).unwrap();
     assert_eq!(

@@ -170,7 +170,7 @@ fn a_payload_limit_in_shadow_measures_and_passes() {
             let response = proxy.answer(&mut stream, &[(":status", "200")]);
             stream.on_end(&proxy);
             if path == "/sized" && policy == parts() {
-                // What the body costs is charged to its end.
+                // The whole body is charged.
                 assert_eq!(response["x-ratelimit-remaining"], "84");
             }
         }

@@ -1,4 +1,4 @@
-//! Limits that all proxies share: requests that wait for the engine, and what they do without it.
+//! Limits that all proxies share: requests that wait for the engine, and their verdicts without it.
 
 mod engine;
 mod faults;
@@ -123,7 +123,7 @@ fn all_or_none_of_several_limits_are_charged() {
     assert_eq!(fleet.answer(), [Flow::Continue]);
     fleet.send();
     assert_eq!(fleet.answer(), [Flow::Stop]);
-    // What was spent keeps the lease for once.
+    // A spent unit keeps the lease for once.
     for _ in 0..2 {
         fleet.tick(250_000);
         while !fleet.pending().is_empty() {
@@ -214,7 +214,7 @@ fn a_lock_reaches_the_engine_and_comes_from_it() {
     fleet.tick(20);
     assert_eq!(fleet.pending()[0].1[0].lock, Span::from_seconds(300));
     fleet.answer();
-    // Another proxy hears of it.
+    // Another proxy sees it.
     let other = Take {
         proxy: ProxyId(5),
         seq: 1,

@@ -62,7 +62,7 @@ fn a_request_that_took_nothing_states_a_full_counter() {
         let (_, sent) = rig.refused(Refusal::Body);
         assert_eq!(
             sent["x-ratelimit-remaining"], "3",
-            "{rule}: what was read is paid"
+            "{rule}: a body that was read is charged"
         );
         for reason in ["queue_refused", "failed"] {
             assert!(rig.proxy.refunded("one", reason) > 0, "{rule}: {reason}");

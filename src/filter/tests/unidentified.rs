@@ -1,4 +1,4 @@
-//! A 401 and what the access log says of its caller.
+//! A 401, and its caller in the access log.
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};

@@ -1,4 +1,4 @@
-//! What a counter remembers of one proxy: its lease, and its last take with the answer.
+//! The record of one proxy in a counter: its lease, and its last take with the answer.
 
 use super::AGAIN_MIN;
 use crate::base::time::Span;
@@ -9,7 +9,7 @@ use crate::fleet::take::Answer;
 pub(super) struct Holder {
     /// Units that it holds.
     pub(super) held: u64,
-    /// When they are charged if nothing is heard of it.
+    /// When they are charged if the proxy sends no report.
     pub(super) expiry: u64,
     /// Whether it holds more than it needs at once.
     pub(super) spare: bool,
@@ -19,7 +19,7 @@ pub(super) struct Holder {
     pub(super) answered: Answered,
 }
 
-/// The last take of a proxy, and what was answered; times in microseconds.
+/// The last take of a proxy, and its answer; times in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Answered {
     pub(super) seq: u64,
@@ -74,9 +74,9 @@ impl Holder {
         }
     }
 
-    /// The same answer to a copy of the take, with the times that are left of it. Whoever did not
-    /// get what it needs still waits for a moment. `now` is not before the counter's last take. The
-    /// answer's own time stays: what the proxy has not reported by then is charged later, and a
+    /// The same answer to a copy of the take, with the remaining times. A proxy whose need was not
+    /// granted still waits for a moment. `now` is not before the counter's last take. The answer's
+    /// own time stays: units that the proxy has not reported by then are charged later, and a
     /// refund relies on that.
     pub(super) fn again(&self, now: u64) -> Answer {
         let passed = now.saturating_sub(self.answered.at);

@@ -8,13 +8,13 @@
 use super::signed;
 use crate::fleet::command::{Command, EXACT_MAX, Kind, SPAN_MAX, UNITS_MAX};
 
-/// The longest time that is answered: half of what is exact.
+/// The longest time in an answer: half of the exact range.
 const TIME_MAX: u64 = EXACT_MAX / 2;
 
 /// Into how many grains a rolling window is divided.
 const GRAINS: u64 = 20;
 
-/// What was charged.
+/// The charges.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Tally {
     /// From the oldest to the newest.
@@ -75,7 +75,7 @@ impl Tally {
         }
     }
 
-    /// Drops what has returned by `now`.
+    /// Drops units that have returned by `now`.
     pub(super) fn settle(&mut self, command: &Command, now: u64) {
         match command.kind {
             Kind::Bucket => self.refill(command, now),
@@ -147,7 +147,8 @@ impl Tally {
         units + u64::from(command.kind == Kind::Bucket && self.fraction > 0)
     }
 
-    /// How long until `units` fit beside what counts then, if `held` units count from now on.
+    /// How long until `units` fit in addition to those that count then, if `held` units count from
+    /// now on.
     pub(super) fn free_in(&self, command: &Command, now: u64, held: u64, units: u64) -> u64 {
         let quota = signed(command.quota);
         let over = signed(self.used(command) + held + units) - quota;
@@ -192,7 +193,7 @@ fn pay(entry: &mut Entry, fraction: u64, fill: u64, (units, part): (u64, u64)) -
     }
 }
 
-/// `a * b / c` as a whole number of at most [`TIME_MAX`], and what remains. `c` is not zero.
+/// `a * b / c` as a whole number of at most [`TIME_MAX`], and the remainder. `c` is not zero.
 pub(super) fn muldiv(a: u64, b: u64, c: u64) -> (u64, u64) {
     let product = u128::from(a) * u128::from(b);
     let (whole, rest) = (product / u128::from(c), product % u128::from(c));

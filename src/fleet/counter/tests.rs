@@ -35,7 +35,7 @@ fn no_fault_makes_more_be_spent_than_the_limit_states() {
     // A game in which nothing happens proves nothing.
     if is_all {
         println!("{games} games: {all:?}");
-        for (happened, what) in [
+        for (happened, event) in [
             (all.spent, "units spent"),
             (all.extra, "units charged late"),
             (all.refunded, "units given back"),
@@ -49,7 +49,7 @@ fn no_fault_makes_more_be_spent_than_the_limit_states() {
             (all.refused, "refused"),
             (all.late, "copies of forgotten takes"),
         ] {
-            assert!(happened >= games / 60, "{what}: {happened}");
+            assert!(happened >= games / 60, "{event}: {happened}");
         }
     }
 }

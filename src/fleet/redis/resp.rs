@@ -62,7 +62,7 @@ pub fn encode(login: Login<'_>, form: Form, takes: &[Take]) -> Vec<u8> {
     call
 }
 
-/// The answers in the bytes of an answered call: one for each take of it.
+/// The answers in the bytes of an answered call: one for each of its takes.
 ///
 /// # Errors
 /// [`EngineError`] if the call as a whole failed: the login was refused, or the bytes are not the

@@ -16,7 +16,7 @@ local SPAN_MAX, UNITS_MAX = 31622400000000, 1000000000000000
 local LEASE_MAX, LEASE_MIN, PART = 300000000, 150000, 20
 local GRAINS, MEMORY, AGAIN_MIN, MARGIN = 20, 10000000, 1000, 15000000
 
--- a * b / c as a whole number of at most TIME_MAX, and what remains: seven bits of b at a time, for
+-- a * b / c as a whole number of at most TIME_MAX, and the remainder: seven bits of b at a time, for
 -- a * b itself may be beyond 2^53.
 local function muldiv(a, b, c)
   local whole, remainder, place = 0, 0, 2^49
@@ -31,7 +31,7 @@ local function muldiv(a, b, c)
   return min(whole, TIME_MAX), remainder
 end
 
--- What is stored.
+-- The stored state.
 local last_time, doubt, locked_until, fraction, fill, log, holders, own = 0, 0, 0, 0, 0, {}, {}, nil
 local stored = redis.call('HGETALL', key)
 for i = 1, #stored, 2 do
@@ -157,7 +157,7 @@ for _, holder in ipairs(lapsed) do
   holder.held, holder.spare, holder.changed = 0, false, true
 end
 
--- 2. What this proxy reports, and what stays in its lease.
+-- 2. The report of this proxy, and the rest of its lease.
 local held, expiry, gone = 0, 0, 1
 if own and own.held > 0 then
   local unspent = max(0, own.held - spent)
@@ -167,8 +167,8 @@ if own and own.held > 0 then
 end
 charge(now, extra)
 
--- 3. What has returned by now, and what is given back: of a rolling window the oldest units, since the
--- others then count longer; of a bucket what time has not returned since.
+-- 3. Units that have returned by now, and refunds: of a rolling window the oldest units, since the
+-- others then count longer; of a bucket the units that time has not returned since.
 if kind == 'b' then refill(now) end
 local function drop(counts)
   local kept = {}
@@ -200,7 +200,7 @@ end
 -- 4. A lock is neither extended nor begun anew.
 if lock > 0 and locked_until <= now then locked_until = now + lock end
 
--- 5. The grant: what is needed, as far as there is any; in advance a part of the rest.
+-- 5. The grant: the need, as far as there are units; in advance a part of the rest.
 local used, others, sharers, first, longest = 0, 0, 0, nil, 0
 for _, entry in ipairs(log) do used = min(UNITS_MAX, used + entry.units) end
 if kind == 'b' and fraction > 0 then used = used + 1 end
@@ -237,7 +237,7 @@ end
 expiry = max(expiry, now + length)
 if kind == 'c' then expiry = min(expiry, span) end
 
--- 7. When units return, if what is held counts from now on.
+-- 7. When units return, if held units count from now on.
 local taken = others + held
 local function free_in(units)
   local over = used + taken + units - quota
@@ -276,7 +276,7 @@ if used + taken > 0 then
   reset = free_in(quota)
 end
 
--- 8. What is stored. A proxy without units is forgotten once no copy of its take can arrive any more;
+-- 8. The state to store. A proxy without units is forgotten once no copy of its take can arrive any more;
 -- a take with a refund is known for as long as the refund would be worth anything.
 local function flag(is) if is then return 1 end return 0 end
 local keep = now + MEMORY

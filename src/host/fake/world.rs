@@ -1,4 +1,4 @@
-//! Several threads over one proxy: at every host call a seed says which thread goes on.
+//! Several threads over one proxy: at every host call a seed decides which thread continues.
 //!
 //! Each worker is a thread, but only the one whose turn it is runs. So a seed is one interleaving,
 //! and the same seed is the same run.

@@ -29,7 +29,7 @@ pub struct Seen {
     pub bytes: Vec<u8>,
     /// Its version.
     pub version: Version,
-    /// This worker wrote the value, and only a swap can tell whether it is still there.
+    /// This worker wrote the value, and only a swap can show whether it is still there.
     pub is_speculative: bool,
 }
 

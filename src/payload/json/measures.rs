@@ -22,7 +22,7 @@ pub(super) struct Measures {
     cursors: Cursors,
     /// The innermost open array or object.
     top: Frame,
-    /// What contains it, the body itself first.
+    /// The frames that contain it, the body itself first.
     outer: Vec<Frame>,
     depth_max: usize,
     /// In these four, the largest number means no bound.

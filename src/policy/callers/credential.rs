@@ -1,5 +1,5 @@
-//! The credentials that a request may present: secrets, to be looked up in the directory, and what
-//! an earlier filter has verified.
+//! The credentials that a request may present: secrets, to be looked up in the directory, and
+//! tokens that an earlier filter has verified.
 
 use super::super::Context;
 use super::super::attributes::AttributeId;
@@ -17,8 +17,8 @@ pub struct Credential {
     pub attribute: AttributeId,
     /// Its place in a request.
     pub place: Place,
-    /// Where this credential, one before it, is presented too, a secret that the directory does not
-    /// have is passed over.
+    /// If this credential, one before it, is presented too, a secret that the directory does not
+    /// have is ignored.
     pub unless: Option<AttributeId>,
 }
 
@@ -44,7 +44,7 @@ pub enum Place {
         /// The cookie's name.
         name: Box<str>,
     },
-    /// In what an earlier filter has verified and left as dynamic metadata; never looked up.
+    /// In the dynamic metadata of an earlier filter that verified it; never looked up.
     Metadata(Steps),
 }
 

@@ -25,16 +25,16 @@ pub enum Source {
     Directory(AttributeId),
     /// The segment of the path that the route captures under the attribute's name.
     Path(Box<Route>),
-    /// What an earlier filter found out.
+    /// Dynamic metadata of an earlier filter.
     Metadata {
         /// The filter's name, then the keys.
         path: Steps,
         /// The credential that says this: it is on the path.
         claim_of: Option<CredentialId>,
     },
-    /// What the configuration says of the route: a namespace, then the keys.
+    /// Metadata of the route, from the configuration: a namespace, then the keys.
     RouteMetadata(Steps),
-    /// What the proxy's configuration says of the proxy, with the value once that is settled.
+    /// Metadata of the proxy, from its configuration, with the value once that is resolved.
     NodeMetadata(Steps, Option<Box<[u8]>>),
     /// A query parameter of this name, decoded.
     Query(Box<str>),
@@ -44,8 +44,8 @@ pub enum Source {
     Constant(Box<str>),
     /// A header of this name, in lower case, which no client can invent.
     Header(Box<str>),
-    /// The host that the request is for, without its port, or the label of it that the pattern
-    /// captures under the attribute's name.
+    /// The host that the request is for, without its port, or its label that the pattern captures
+    /// under the attribute's name.
     Host(Option<Box<HostPattern>>),
     /// The client's address, of which these bits count.
     ClientAddress {
@@ -103,7 +103,7 @@ impl Source {
         }
     }
 
-    /// What the proxy has to be asked for it, for each request.
+    /// The property to read for it, for each request.
     pub(super) fn property(&self) -> Option<Property> {
         match self {
             Self::Metadata { .. } => Some(Property::Metadata),
@@ -254,7 +254,7 @@ fn read_only_one(
         .or(of_certificate.map(Source::ClientCertificate))
 }
 
-/// What an earlier filter says at this path, which may be on behalf of a credential.
+/// The metadata of an earlier filter at this path, which may belong to a credential.
 fn claim(
     field: &Field<'_>,
     path: Steps,
@@ -276,7 +276,7 @@ fn claim(
     Some(Source::Metadata { path, claim_of })
 }
 
-/// Attributes may be written down, secrets never: `holds` tells whether the source is a secret.
+/// Attributes may be written down, secrets never: `holds` is whether the source is a secret.
 fn no_secret(
     field: &Field<'_>,
     credentials: &IdVec<CredentialId, Credential>,

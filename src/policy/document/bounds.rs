@@ -15,7 +15,7 @@ pub const COPIES_MAX: usize = 1_000_000;
 /// Most bytes of a document, and most bytes of text in its tree.
 pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What a document may still use.
+/// The bounds that are left to a document.
 pub(super) struct Budget {
     nodes: usize,
     text: usize,
@@ -33,7 +33,7 @@ impl Budget {
         })
     }
 
-    /// Takes what `nodes` values with `text` bytes of text need.
+    /// Takes the part that `nodes` values with `text` bytes of text need.
     pub(super) fn take(&mut self, nodes: usize, text: usize) -> Result<(), Rule> {
         self.nodes = self.nodes.checked_sub(nodes).ok_or(Rule::TooManyNodes)?;
         self.text = self.text.checked_sub(text).ok_or(Rule::TooLarge)?;

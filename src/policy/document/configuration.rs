@@ -1,9 +1,10 @@
-//! What the host hands the filter: a JSON text or a serialized `Struct`, with nothing to say which.
+//! The configuration from the host: a JSON text or a serialized `Struct`, without a label.
 //!
 //! A `Struct` begins with the byte 0x0a (field 1, a message), which is a line break in a JSON text,
 //! and the length after it may look like white space or like `{`. But each entry of a `Struct` has
 //! the byte 0x12 before its value (field 2, a message), and a JSON text never contains that byte:
-//! it has control characters only escaped. So no bytes can be both, and this tells which they are:
+//! it has control characters only escaped. So no bytes can be both, and the bytes show which they
+//! are:
 //!
 //! | bytes | read as |
 //! |---|---|

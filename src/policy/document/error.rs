@@ -17,18 +17,17 @@ const _: () = assert!(
 /// document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
-    /// From 1; 0 where it is not known.
+    /// From 1; 0 if unknown.
     pub line: u32,
-    /// In characters (JSON: bytes), from 1; 0 where it is not known.
+    /// In characters (JSON: bytes), from 1; 0 if unknown.
     pub column: u32,
-    /// Where in the tree, as far as [`mentionable`] allows; `None` where the text is no tree at
-    /// all.
+    /// The place in the tree, as far as [`mentionable`] allows; `None` if the text is not a tree.
     pub pointer: Option<String>,
-    /// What does not hold.
+    /// The rule that is broken.
     pub rule: Rule,
 }
 
-/// What is asked of a document. Each one's text says what is wrong, in words of our own.
+/// The rules for a document. The text of each is a message of our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// The filter was given nothing.
@@ -49,7 +48,7 @@ pub enum Rule {
     NumberNotFinite,
     /// The filter was given something else than its two forms.
     UnknownForm,
-    /// Bytes that are no serialized `google.protobuf.Struct`.
+    /// Bytes that are not a serialized `google.protobuf.Struct`.
     NotStruct,
     /// A `google.protobuf.Value` that says nothing, not even null.
     ValueWithoutKind,
@@ -81,20 +80,20 @@ pub enum Rule {
     TooManyCopies,
     /// An alias whose anchor is not complete before it.
     UnknownAlias,
-    /// An alias of a part of a directory, or one in a directory of a part outside: what is kept
+    /// An alias of a part of a directory, or one in a directory of a part outside: a part that is
     /// secret in one place would be shown in the other.
     AliasAcrossDirectory,
     /// A tag other than `!!str`.
     UnknownTag,
-    /// A tab where only spaces count.
+    /// A tab in a place for spaces.
     Tab,
     /// A line that begins in no column of those above it.
     WrongIndentation,
     /// `a: b: c`, or a key below a value.
     NestedMapping,
-    /// A line of a map that is no `key: value`.
+    /// A line of a map that is not a `key: value`.
     MissingKey,
-    /// A quote that is never closed, or goes on in a line that is not indented.
+    /// A quote that is never closed, or continues in a line that is not indented.
     UnclosedQuote,
     /// Something behind a closing quote.
     TextAfterQuote,
@@ -119,7 +118,7 @@ impl Rule {
         }
     }
 
-    /// The error at a place in the tree; `line` is 0 where it is not known.
+    /// The error at a place in the tree; `line` is 0 if unknown.
     pub(super) fn at(self, pointer: &Pointer<'_>, line: u32) -> SyntaxError {
         SyntaxError {
             line,
@@ -162,18 +161,18 @@ impl Rule {
             }
             Rule::SeveralDocuments => "something follows the document: there may be only one",
             Rule::TooManyCopies => "anchors and aliases expand to more than 1000000 values",
-            Rule::UnknownAlias => "an alias of nothing that is complete above it",
+            Rule::UnknownAlias => "an alias without a complete anchor above it",
             Rule::AliasAcrossDirectory => {
                 "an alias of something on the other side of the directory's border"
             }
             Rule::UnknownTag => "a tag: only !!str is known",
-            Rule::Tab => "a tab where indentation or a blank is expected: use blanks",
+            Rule::Tab => "a tab instead of indentation or a blank: use blanks",
             Rule::WrongIndentation => "the indentation matches no line above",
             Rule::NestedMapping => {
                 "a second `: ` in one value: put a text with `: ` in quotes, or begin a new line"
             }
             Rule::MissingKey => "expected `key: value` before this",
-            Rule::UnclosedQuote => "an unclosed quote, or its text goes on without indentation",
+            Rule::UnclosedQuote => "an unclosed quote, or its text continues without indentation",
             Rule::TextAfterQuote => "text after a closing quote",
             Rule::UnclosedBracket => "an unclosed bracket, or a comma is missing",
             Rule::StrayBracket => "a closing bracket without an opening one",
@@ -210,9 +209,9 @@ impl fmt::Display for SyntaxError {
 
 impl std::error::Error for SyntaxError {}
 
-/// The pointer as far as a message may repeat it: one below a key `directory`, wherever that is,
-/// ends at the entry's index, and before it where the directory is wrongly a map, whose keys may be
-/// the secrets.
+/// The pointer as far as a message may repeat it: one below a key `directory`, at any depth, ends
+/// at the entry's index, and before it if the directory is wrongly a map, whose keys may be the
+/// secrets.
 #[must_use]
 pub fn mentionable(at: &Pointer<'_>) -> String {
     let Some(depth) = directory_depth(at) else {

@@ -14,8 +14,8 @@ use std::fmt;
 /// `serde_json` is built with `float_roundtrip`; nothing in a policy needs one.
 ///
 /// # Errors
-/// The first thing that is wrong. What is wrong with the text has a line and a column, what is
-/// wrong with the tree (a key twice, a bound) has a pointer.
+/// The first error. An error in the text has a line and a column, an error in the tree (a duplicate
+/// key, a bound) has a pointer.
 pub fn from_json(text: &[u8]) -> Result<Node, SyntaxError> {
     let text = text.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(text);
     let budget = Budget::of(text.len()).map_err(|rule| rule.at_position(0, 0))?;

@@ -2,7 +2,7 @@
 //!
 //! Source: `google/protobuf/struct.proto`; that a `Struct` arrives as its wire format, not as JSON,
 //! is measured on Envoy 1.40. On the wire the last of two equal keys counts, as protobuf has it for
-//! every map field, and the order of keys is no one's choice: here it is the alphabet's.
+//! every map field, and the order of keys is undefined: here it is alphabetical.
 
 use super::bounds::{Budget, check_depth};
 use super::{Entry, Node, Rule, SyntaxError, Value, from_decimal};
@@ -14,7 +14,7 @@ use prost_types::value::Kind;
 /// Reads the wire format of a `google.protobuf.Struct`; no bytes are an empty one.
 ///
 /// # Errors
-/// Bytes that are no `Struct`, a number that is not finite, a value without a kind, or a bound.
+/// Bytes that are not a `Struct`, a number that is not finite, a value without a kind, or a bound.
 /// None has a line; those within a well-formed `Struct` have a pointer.
 pub fn from_struct(bytes: &[u8]) -> Result<Node, SyntaxError> {
     let mut budget = Budget::of(bytes.len()).map_err(|rule| rule.at_position(0, 0))?;

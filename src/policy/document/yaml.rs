@@ -88,8 +88,7 @@ impl<'text> Reader<'text> {
         let refuse = |rule: Rule| rule.at(at, line);
         let (value, anchor) = match event {
             Event::Alias(anchor) => {
-                // Across that border the pointer may tell what it should not: a secret that slipped
-                // out is a key.
+                // Across that border the pointer may contain a secret: a misindented one is a key.
                 return self
                     .anchors
                     .copy(anchor, at, &mut self.budget)
@@ -196,7 +195,7 @@ impl<'text> Reader<'text> {
     }
 }
 
-/// Whether what should be the next key is three digits behind a number: `{ quota: 5,000 }`.
+/// Whether the next key is really three digits after a number: `{ quota: 5,000 }`.
 fn goes_on(entry: &Entry, event: &Event<'_>) -> bool {
     let digits = |text: &str| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     matches!(entry.value.value, Value::Number(_))

@@ -340,8 +340,8 @@ impl fmt::Display for Reason {
                     "tier" => "the policy has no `tiers`",
                     _ => "give it `for: { routes: […] }`, or the policy `tiers`",
                 };
-                let what = "has no value for the requests of this limit";
-                write!(f, "`{word}` {what}: {needs}")
+                let fault = "has no value for the requests of this limit";
+                write!(f, "`{word}` {fault}: {needs}")
             }
             Self::ChosenNumber(attribute) => write!(
                 f,
@@ -367,7 +367,7 @@ impl fmt::Display for Reason {
             }
             Self::BadStatus { value } => write!(
                 f,
-                "{} is no status: write a number from 100 to 599, or a class such as 4xx",
+                "{} is not a status: write a number from 100 to 599, or a class such as 4xx",
                 Quoted(value)
             ),
             Self::NoSuchZone { value } => {

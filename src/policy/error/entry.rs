@@ -1,4 +1,4 @@
-//! What is wrong with an entry of the directory.
+//! Errors in an entry of the directory.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub enum InEntry {
     /// A key.
     Key,
-    /// The value of an attribute; its name, where that is declared elsewhere.
+    /// The value of an attribute; its name, if that is declared elsewhere.
     Value(Option<String>),
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::super::template::{Suffix, Word};
 use super::words::Quoted;
 
-/// A text in braces that is no placeholder of this template, which knows these.
+/// A text in braces that is not a placeholder of this template; `known` are its placeholders.
 pub(super) fn placeholder(f: &mut fmt::Formatter<'_>, value: &str, known: &[Word]) -> fmt::Result {
     let known: Vec<String> = known.iter().map(|word| written(*word)).collect();
     write!(
@@ -31,7 +31,7 @@ pub(super) fn form(f: &mut fmt::Formatter<'_>, value: &str, word: Word) -> fmt::
     }
 }
 
-/// A placeholder as it is written, with what it needs.
+/// A placeholder as it is written, with its needs.
 fn written(word: Word) -> String {
     match word.suffix() {
         Suffix::Attribute => format!("{{{}:NAME}}", word.name()),

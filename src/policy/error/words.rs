@@ -1,5 +1,4 @@
-//! How messages write what a document says: short, on one line, and with the word that was probably
-//! meant.
+//! How messages quote a document: short, on one line, and with the word that was probably meant.
 
 use std::fmt;
 
@@ -86,7 +85,7 @@ impl fmt::Display for Choices<'_> {
     }
 }
 
-/// A word that was probably meant, where one is near.
+/// A word that was probably meant, if one is near.
 pub(super) struct Meant<'a>(pub(super) Option<&'a str>);
 
 impl fmt::Display for Meant<'_> {
@@ -96,8 +95,7 @@ impl fmt::Display for Meant<'_> {
     }
 }
 
-/// What is wrong with digits that are no number, and how they are written; nothing for another
-/// text.
+/// The error in digits that are not a number, and their right form; nothing for another text.
 pub(super) struct Digits<'a>(pub(super) &'a str);
 
 impl fmt::Display for Digits<'_> {
@@ -142,7 +140,7 @@ pub(crate) fn nearest<'w>(written: &str, words: impl Iterator<Item = &'w str>) -
     let near = words.take(WORDS_MAX).filter_map(|word| {
         let letters: Vec<char> = word.to_lowercase().chars().take(WORD_CHARS_MAX).collect();
         let slips = slips(&written, &letters, slips_max)?;
-        // What shares no more than it differs is another word.
+        // A word that shares no more than it differs is another word.
         (slips < letters.len()).then_some((slips, word))
     });
     near.min().map(|(_, word)| word)
@@ -214,7 +212,7 @@ mod tests {
 
     #[test]
     fn separators_are_reported_with_the_number_meant() {
-        for (text, told) in [
+        for (text, message) in [
             ("5,000,000", "5000000"),
             ("5_000_000", "5000000"),
             ("5'000'000", "5000000"),
@@ -225,7 +223,7 @@ mod tests {
         ] {
             assert_eq!(
                 Digits(text).to_string(),
-                format!("; a number has no separators but `_` between digits: {told}")
+                format!("; a number has no separators but `_` between digits: {message}")
             );
         }
         for text in [

@@ -23,7 +23,7 @@ use crate::policy::attributes::RESERVED;
 use crate::policy::callers::{BasicPart, OnUnidentified};
 
 mapping! {
-    /// Who calls the API, and how callers are identified.
+    /// The callers of the API: their credentials and attributes.
     Callers "{ credentials: [{ name: api_key, header: x-api-key }], directory: [] }"
     constraints [Constraint::Requires {
         key: Self::DIRECTORY_ATTRIBUTES.name,
@@ -36,7 +36,7 @@ mapping! {
         FOR "for": Map<CallerRoutes>, optional "all routes";
         /// The credentials that a request may present, in the order in which the gateway looks for
         /// them. Several may share a name: they are ways to present one kind of credential.
-        /// Without credentials no request receives a 401, whatever `absent` says.
+        /// Without credentials no request receives a 401, for any value of `absent`.
         CREDENTIALS "credentials": List<Map<Credential>, 0, 16>, optional "none";
         /// Secrets and the attributes of their callers. Required if a credential is a header or a
         /// query parameter and `unknown` is `refuse`. It may be `[]`.

@@ -24,8 +24,8 @@ mapping! {
         PER "per": Set<Reference, 0, 8>, required;
         /// A caller without an attribute of `per`.
         ABSENT "absent": Choice<Absent>, default Absent::Count;
-        /// Requests in flight at a time. A request keeps its slot until its stream ends, for
-        /// whatever reason.
+        /// Requests in flight at a time. A request keeps its slot until its stream ends, for any
+        /// reason.
         SLOTS "slots": Count32<1, SLOTS_MAX>, required;
         /// The requests that wait while no slot is free: first come, first served.
         QUEUE "queue": Map<Queue>, optional "no request waits";
@@ -33,7 +33,7 @@ mapping! {
         REFUSED "refused": Map<OwnRefusal>, optional "that of `replies.refused`";
         /// Whether the pool refuses requests. One in shadow lets no request wait.
         ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
-        /// What happens if the record of the pool cannot be read.
+        /// The treatment of a request if the record of the pool cannot be read.
         FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
     }
 }
@@ -75,7 +75,7 @@ mapping! {
         REFUSED "refused": Map<OwnRefusal>, optional "that of `replies.refused`";
         /// Whether the limit refuses requests.
         ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
-        /// What happens if the record of the seats cannot be read.
+        /// The treatment of a request if the record of the seats cannot be read.
         FAILURE "failure": Choice<FailureMode>, default FailureMode::Allow;
     }
 }

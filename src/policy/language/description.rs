@@ -11,13 +11,13 @@ use crate::policy::reader::UniqueItems;
 pub(crate) struct Description {
     /// Its name in the schema.
     pub(crate) name: &'static str,
-    /// What it is, line by line.
+    /// Its text, line by line.
     pub(crate) doc: &'static [&'static str],
     /// All keys.
     pub(crate) keys: Vec<KeyDescription>,
     /// Other keys, which the operator chooses.
     pub(crate) rest: Option<Rest>,
-    /// What must hold between the keys.
+    /// The constraints between the keys.
     pub(crate) constraints: &'static [Constraint],
     /// The same, for constraints that readers verify in code: members of `allOf`.
     pub(crate) schema: Vec<Json>,
@@ -27,15 +27,15 @@ pub(crate) struct Description {
 pub(crate) struct KeyDescription {
     /// As it is written.
     pub(crate) name: &'static str,
-    /// What it means, line by line.
+    /// Its meaning, line by line.
     pub(crate) doc: &'static [&'static str],
     /// Its values.
     pub(crate) shape: Shape,
-    /// What applies if it is absent.
+    /// Its default.
     pub(crate) stated: Stated,
 }
 
-/// What applies if a key is absent.
+/// The default of a key.
 pub(crate) enum Stated {
     /// An error.
     Required,
@@ -47,23 +47,23 @@ pub(crate) enum Stated {
 
 /// Keys that the operator chooses.
 pub(crate) struct Rest {
-    /// What they are, for the reference.
+    /// The noun for them, in the reference.
     pub(crate) key: &'static str,
-    /// What each means.
+    /// The meaning of each.
     pub(crate) doc: &'static str,
-    /// What a key may be.
+    /// The allowed keys.
     pub(crate) names: Names,
     /// The values.
     pub(crate) shape: Shape,
     /// The fewest and the most entries, if a bound applies.
     pub(crate) count: (Option<usize>, Option<usize>),
-    /// What applies if one is absent, for the reference.
+    /// The effect of an absent one, for the reference.
     pub(crate) absent: &'static str,
     /// Keys among these with a special meaning.
     pub(crate) words: Vec<KeyDescription>,
 }
 
-/// What a key may be that the operator chooses.
+/// The allowed keys that the operator chooses.
 pub(crate) enum Names {
     /// A name, except for these words.
     But(&'static [&'static str]),
@@ -107,7 +107,7 @@ pub(crate) enum Shape {
 pub(crate) struct WordDescription {
     /// As it is written.
     pub(crate) text: &'static str,
-    /// What it means, line by line.
+    /// Its meaning, line by line.
     pub(crate) doc: &'static [&'static str],
 }
 
@@ -122,11 +122,11 @@ impl WordDescription {
 /// The form of a string.
 #[derive(Default)]
 pub(crate) struct TextFormat {
-    /// Its name in the schema; empty if it is written where it is used.
+    /// Its name in the schema; empty if it is written inline.
     pub(crate) name: &'static str,
-    /// What it is, for the schema.
+    /// Its description, for the schema.
     pub(crate) doc: &'static str,
-    /// What it is, for the reference.
+    /// Its description, for the reference.
     pub(crate) values: &'static str,
     /// Several of them, for the reference.
     pub(crate) plural: &'static str,
@@ -195,9 +195,9 @@ impl<K: Show<V>, V, L: Kind, const MAX: usize> Show<Either<V, UniqueItems<'stati
     }
 }
 
-/// What a presence states of a key of the kind `K`.
+/// The description of a key's presence, for the kind `K`.
 pub(crate) trait State<K> {
-    /// `absent` is what applies if an optional key is absent.
+    /// `absent` is the effect of an absent optional key.
     fn stated(&self, absent: &'static str) -> Stated;
 }
 

@@ -61,7 +61,7 @@ mapping! {
         ENFORCEMENT "enforcement": Choice<Enforcement>, default Enforcement::Enforce;
         /// Response fields and the bodies of refusals: [replies](#replies).
         REPLIES "replies": Map<Replies>, optional "`{ fields: { family: x-ratelimit } }`";
-        /// The number of counters, and what keeps those that proxies share: [store](#store).
+        /// The number of counters, and the engine of those that proxies share: [store](#store).
         STORE "store": Map<Store>, optional "`{ keys_max: 100000 }`";
         /// One string for each line of Envoy's access log, `%FILTER_STATE(wasm.sluicegate:PLAIN)%`:
         /// [access_log](#access_log).
@@ -80,12 +80,12 @@ impl Policy {
 }
 
 mapping! {
-    /// The counters to keep, and where.
+    /// The number of counters, and the engine of shared ones.
     Store "{ keys_max: 100000 }" {
         /// The counters kept at a time, over all limits of the policy; `sluicegate check` prints
         /// the memory. If more are live, the counter is evicted whose loss gains its caller least.
         KEYS_MAX "keys_max": Count32<1, 50_000_000>, default KEYS_MAX_DEFAULT;
-        /// What keeps the counters that all proxies share: [engine](#engine).
+        /// The engine of the counters that all proxies share: [engine](#engine).
         ENGINE "engine": Map<Engine>, optional "none";
     }
 }
@@ -98,7 +98,7 @@ impl Store {
 const KEYS_MAX_DEFAULT: u32 = 100_000;
 
 mapping! {
-    /// What the access log contains of a request in addition to its decision, limit and tier.
+    /// The content of the access log for a request in addition to its decision, limit and tier.
     AccessLog "{ attributes: [org] }" {
         /// The attributes in the string for Envoy's access log. A credential's own attribute is an
         /// identifier, never the secret.

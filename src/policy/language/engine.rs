@@ -8,7 +8,7 @@ use super::kind::{Count32, Map};
 /// The most bytes of a cluster's name and of a user's.
 const NAME_BYTES_MAX: usize = 128;
 
-/// Who shares a counter.
+/// The scope of a counter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CounterScope {
     /// The workers of one proxy.
@@ -26,7 +26,7 @@ words! {
     }
 }
 
-/// What a limit does if its counter cannot be had.
+/// The failure mode of a limit whose counter is unavailable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitFailure {
     /// It admits.

@@ -23,7 +23,7 @@ use crate::policy::header::{self, TOKEN_BYTES_MAX};
 use crate::policy::media::MediaRange as Range;
 use crate::policy::route::Route;
 
-/// Declares a kind of string: how it is read, and what the schema and the reference state.
+/// Declares a kind of string: its reader, and its description in the schema and the reference.
 macro_rules! text {
     (
         $(#[doc = $doc:literal])+

@@ -1,5 +1,5 @@
-//! What a declaration consists of: a mapping, its keys, the words of a choice, and the
-//! constraints between keys.
+//! The parts of a declaration: a mapping, its keys, the words of a choice, and the constraints
+//! between keys.
 
 use std::marker::PhantomData;
 
@@ -14,10 +14,10 @@ pub(crate) trait Mapping: 'static {
     const KEYS: &'static [&'static str];
     /// Whether it has keys that the operator chooses, such as names of attributes.
     const OPEN: bool;
-    /// What must hold between its keys.
+    /// The constraints between its keys.
     const CONSTRAINTS: &'static [Constraint];
 
-    /// What the schema and the reference state.
+    /// Its description in the schema and the reference.
     #[cfg(not(target_arch = "wasm32"))]
     fn description() -> Description;
 }
@@ -26,7 +26,7 @@ pub(crate) trait Mapping: 'static {
 pub(crate) struct Key<M, K, P> {
     /// As it is written.
     pub(crate) name: &'static str,
-    /// What applies if it is absent.
+    /// Its default.
     pub(crate) presence: P,
     types: PhantomData<fn() -> (M, K)>,
 }
@@ -65,7 +65,7 @@ impl Presence for Optional {}
 
 impl<T> Presence for Or<T> {}
 
-/// What the reader of a key returns if its value is read as a `T`.
+/// The result of the reader of a key whose value is read as a `T`.
 pub(crate) trait Fills<T>: Presence {
     /// `Option<T>` if the key may be absent, otherwise `T`.
     type Out;
@@ -115,18 +115,18 @@ impl<T> Fills<T> for Or<T> {
 
 /// A choice between words. [`words!`] implements it.
 pub(crate) trait Words: Copy + PartialEq + 'static {
-    /// What the words are, with an article, for the error about another word.
+    /// The noun for the words, with an article, for the error about another word.
     const NOUN: &'static str;
     /// All words, as they are written.
     const WORDS: &'static [&'static str];
-    /// What each means.
+    /// The value of each word.
     const VALUES: &'static [Self];
-    /// What each means, line by line.
+    /// The meaning of each, line by line.
     #[cfg(not(target_arch = "wasm32"))]
     const DOCS: &'static [&'static [&'static str]];
 }
 
-/// What must hold between the keys of a mapping. `because` is how the error names what is missing.
+/// A constraint between the keys of a mapping. `because` is the error's name for the missing key.
 pub(crate) enum Constraint {
     /// Exactly one of these keys is present.
     ExactlyOne(&'static [&'static str]),
@@ -161,11 +161,11 @@ pub(crate) enum Constraint {
 ///
 /// ```text
 /// mapping! {
-///     /// What it is, for the schema.
+///     /// Its description, for the schema.
 ///     Queue "{ length: 10, timeout: 5s }"          an example, for an error
 ///     constraints [Constraint::NotEmpty]                       optional
 ///     {
-///         /// What the key means, for the schema and the reference. Markdown.
+///         /// The meaning of the key, for the schema and the reference. Markdown.
 ///         LENGTH "length": Count32<0, 1_000>, required;
 ///         ORDER "order": Choice<Order>, default Order::First;
 ///         FOR "for": Map<Selector>, optional "every request";
@@ -175,7 +175,7 @@ pub(crate) enum Constraint {
 /// }
 /// ```
 ///
-/// The text after `optional` says what applies if the key is absent.
+/// The text after `optional` states the default.
 macro_rules! mapping {
     (
         $(#[doc = $doc:literal])+
@@ -250,7 +250,7 @@ macro_rules! mapping {
     (@list $schema:expr) => { $schema };
 }
 
-/// Declares the words of a choice, with what each means.
+/// Declares the words of a choice, with the meaning of each.
 macro_rules! words {
     (
         $kind:ty, $noun:literal {

@@ -10,13 +10,13 @@ use crate::policy::reader::{Items, UniqueItems, Values};
 
 /// A kind of value.
 pub(crate) trait Kind {
-    /// What a value is read as.
+    /// The type that a value is read as.
     type Value<'a>;
 
     /// Reads a value; `None` if it has an error, which is noted.
     fn read(field: Field<'_>) -> Option<Self::Value<'_>>;
 
-    /// What the schema and the reference state.
+    /// Its description in the schema and the reference.
     #[cfg(not(target_arch = "wasm32"))]
     fn shape() -> Shape;
 }

@@ -42,7 +42,7 @@ mapping! {
         ABSENT "absent": Choice<Absent>, default Absent::Count;
         /// The units that one request takes: [costs](#costs).
         COST "cost": OrList<Units, Map<CostEntry>, COSTS_MAX>, default Either::One(Either::One(1));
-        /// Who shares the counters: [limits of all proxies](#limits-of-all-proxies).
+        /// The scope of the counters: [limits of all proxies](#limits-of-all-proxies).
         SCOPE "scope": Choice<CounterScope>, default CounterScope::Proxy;
         /// The rule: a token bucket. A burst at once, then a steady refill.
         BUCKET "bucket": Map<Bucket>, optional "one of these";
@@ -50,7 +50,7 @@ mapping! {
         ROLLING "rolling": Map<Rolling>, optional "one of these";
         /// The rule: a window of the calendar.
         CALENDAR "calendar": Map<Calendar>, optional "one of these";
-        /// What happens to requests above the quota. `count` applies only with `calendar`. A map
+        /// The treatment of requests above the quota. `count` applies only with `calendar`. A map
         /// is a [lock](#locks).
         OVER "over": OrMap<Choice<Over>, Lock>, default Either::One(Over::Refuse);
         /// Other numbers for some callers. The first override that matches applies. A change of
@@ -66,8 +66,8 @@ mapping! {
         FIELDS "fields": Choice<Visibility>, default Visibility::Show;
         /// The answer when this limit refuses: [replies](#replies).
         REFUSED "refused": Map<OwnRefusal>, optional "that of `replies.refused`";
-        /// What happens if the counter cannot be had: it cannot be read, or the engine is
-        /// unavailable and this proxy has no units left.
+        /// The treatment of a request if the counter is unavailable: it cannot be read, or the
+        /// engine cannot be reached and this proxy has no units left.
         FAILURE "failure": Choice<LimitFailure>, default LimitFailure::Allow;
     }
     schema vec![
@@ -96,7 +96,7 @@ mapping! {
     /// A lock after a refusal.
     Lock "{ lock: 5m }" {
         /// The time for which a refusal locks the key: all its requests are refused, and change
-        /// nothing, regardless of what becomes available.
+        /// nothing, even if units return.
         LOCK "lock": Length, required;
     }
 }
@@ -177,8 +177,8 @@ mapping! {
         /// The units that a request takes when it is admitted, until its cost is known. The
         /// request is admitted only if they fit.
         RESERVE "reserve": OrMap<Count64<1, QUOTA_MAX>, ReserveSource>, optional "none";
-        /// With `reserve`: what states the cost later. A smaller cost refunds the difference, and
-        /// a larger one overdraws the limit.
+        /// With `reserve`: the source that states the cost later. A smaller cost refunds the
+        /// difference, and a larger one overdraws the limit.
         SETTLE "settle": Map<Settle>, optional "one of these";
         /// The bytes of the body as sent.
         BYTES "bytes": Choice<MeasuredBody>, optional "one of these";
@@ -213,7 +213,7 @@ mapping! {
 }
 
 mapping! {
-    /// What states the cost of a request that was admitted.
+    /// The source that states the cost of an admitted request.
     Settle "{ response_header: x-tokens }"
     constraints [Constraint::ExactlyOne(&[
         Self::RESPONSE_HEADER.name,

@@ -122,7 +122,7 @@ mapping! {
     {
         /// The units per window, or `unlimited`.
         QUOTA "quota": WordOr<Unlimited, Quota>, optional "the limit's";
-        /// What happens to requests above the quota.
+        /// The treatment of requests above the quota.
         OVER "over": Choice<Over>, optional "the limit's";
         /// The callers, as in the override of a bucket.
         FOR "for": Map<CallerSelector>, required;

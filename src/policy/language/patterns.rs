@@ -113,7 +113,7 @@ pub(super) fn span(units: &str) -> String {
 /// A number from 1 up, whose digits may be grouped.
 const NUMBER: &str = "(?:0_?)*[1-9](?:_?[0-9])*";
 
-/// A number whose digits are grouped, which no bare number of JSON is.
+/// A number with grouped digits, which a bare JSON number cannot have.
 pub(crate) const GROUPED: &str = "^[0-9]+(?:_[0-9]+)+$";
 
 pub(super) fn size() -> String {

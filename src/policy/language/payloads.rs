@@ -119,7 +119,7 @@ mapping! {
     schema vec![bounded_names()];
 }
 
-/// What `duplicate_names` requires.
+/// The requirement of `duplicate_names`.
 pub(crate) const NAMES_TO_REMEMBER: &str = "`members`, which bounds the names to remember";
 
 mapping! {

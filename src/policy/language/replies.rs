@@ -1,4 +1,4 @@
-//! What responses tell callers.
+//! The content of responses to callers.
 
 use super::Constraint;
 use super::formats::{MediaType, PlainPath, Reference, Share};
@@ -11,7 +11,7 @@ use crate::policy::replies::{Reset, When};
 use crate::policy::template::{self, Word};
 
 mapping! {
-    /// What responses tell callers.
+    /// The content of responses to callers.
     Replies "{ fields: { family: ietf } }" {
         /// The response header fields that show callers the state of their limits.
         FIELDS "fields": Map<Fields>, optional "`{ family: x-ratelimit }`";
@@ -26,13 +26,13 @@ mapping! {
         DENIED "denied": Map<Denied>, optional "a problem";
         /// The answer to a request whose payload is refused.
         PAYLOAD "payload": Map<RefusedPayload>, optional "a problem";
-        /// The endpoint where callers ask for their own numbers: [the endpoint](#the-endpoint).
+        /// The endpoint at which callers read their own numbers: [the endpoint](#the-endpoint).
         ENDPOINT "endpoint": Map<Endpoint>, optional "none";
     }
 }
 
 mapping! {
-    /// The endpoint where callers ask for their own numbers. The gateway answers `GET` and `HEAD`
+    /// The endpoint at which callers read their own numbers. The gateway answers `GET` and `HEAD`
     /// itself, and other methods with a 405.
     Endpoint "{ path: /rate_limit }" {
         /// The path.
@@ -64,9 +64,9 @@ mapping! {
 }
 
 mapping! {
-    /// A header field of your own. What the upstream sends under this name is replaced, or removed
-    /// if the field has no value. Of several entries with one name, the first that has a value is
-    /// sent; an entry takes the place of a field of the family.
+    /// A header field of your own. It replaces the upstream's field of this name, or removes that
+    /// if it has no value. Of several entries with one name, the first that has a value is sent; an
+    /// entry takes the place of a field of the family.
     WrittenField "{ name: X-Rate-Limit-Remaining, value: \"{remaining}\" }" {
         /// The name of the field.
         NAME "name": FieldName, required;
@@ -159,7 +159,7 @@ mapping! {
 
 mapping! {
     /// The answer to a request that a limit, a pool or a seat limit refuses. A limit may have its
-    /// own answer under its key `refused`; whatever that omits comes from here.
+    /// own answer under its key `refused`; parts that it omits come from here.
     RefusedReply "{ content_type: text/plain, body: refused }"
     constraints [Constraint::Requires {
         key: Self::BODY.name,
@@ -179,7 +179,8 @@ mapping! {
 }
 
 mapping! {
-    /// The answer of one limit, pool or seat limit. Whatever it omits comes from `replies.refused`.
+    /// The answer of one limit, pool or seat limit. Parts that it omits come from
+    /// `replies.refused`.
     OwnRefusal "{ status: 403 }"
     constraints [Constraint::NotEmpty]
     {
@@ -232,7 +233,7 @@ mapping! {
 
 mapping! {
     /// The answer to a request whose payload is refused. A payload limit may have its own answer
-    /// under its key `refused`; whatever that omits comes from here.
+    /// under its key `refused`; parts that it omits come from here.
     RefusedPayload "{ content_type: text/plain, body: refused }"
     constraints [Constraint::Requires {
         key: Self::BODY.name,
@@ -252,7 +253,7 @@ mapping! {
 }
 
 mapping! {
-    /// The answer of one payload limit. Whatever it omits comes from `replies.payload`.
+    /// The answer of one payload limit. Parts that it omits come from `replies.payload`.
     OwnPayloadRefusal "{ status: 400 }"
     constraints [Constraint::NotEmpty]
     {

@@ -1,4 +1,4 @@
-//! Templates, and what else an answer of the gateway consists of.
+//! Templates, and the other parts of an answer of the gateway.
 
 use std::marker::PhantomData;
 

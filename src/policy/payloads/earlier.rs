@@ -20,7 +20,8 @@ struct Taken {
 }
 
 impl Earlier {
-    /// Reports a payload limit that no request reaches, and notes what one takes that some reach.
+    /// Reports a payload limit that no request reaches, and notes the selector of one that some
+    /// reach.
     pub(super) fn take(&mut self, selected: &Selected, field: &Field<'_>, siblings: &Siblings<'_>) {
         let routes = selected.routes_or_those_of(siblings.tiers);
         let taken = self.takes(&selected.selector, &routes);

@@ -44,7 +44,7 @@ impl<'a, K: Kind> Items<'a, K> {
         })
     }
 
-    /// What `read` makes of each element; `None` if one has an error. All are read.
+    /// The results of `read` for each element; `None` if one has an error. All are read.
     pub(crate) fn each<T>(
         &self,
         mut read: impl for<'s> FnMut(Field<'s>, K::Value<'s>) -> Option<T>,

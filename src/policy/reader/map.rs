@@ -1,7 +1,7 @@
 //! Maps, key by key, as their mapping declares them.
 //!
-//! What does not depend on types is not inlined into each read: a policy is read once, and Envoy
-//! compiles the whole filter before its first request.
+//! Code that does not depend on types is not inlined into each read: a policy is read once, and
+//! Envoy compiles the whole filter before its first request.
 
 use std::marker::PhantomData;
 
@@ -10,7 +10,7 @@ use crate::policy::document::{Entry, Value};
 use crate::policy::error::Reason;
 use crate::policy::language::{Constraint, Fills, Key, Kind, Mapping, Presence};
 
-/// A map with the keys of `M`. [`MapField::finish`] reports what concerns the map as a whole.
+/// A map with the keys of `M`. [`MapField::finish`] reports errors of the map as a whole.
 pub(crate) struct MapField<'a, M> {
     field: Field<'a>,
     entries: &'a [Entry],
@@ -55,7 +55,7 @@ impl<'a, M: Mapping> MapField<'a, M> {
         self.read_with(key, |_, value| Some(value))
     }
 
-    /// As [`MapField::read`], with what `read` makes of the value.
+    /// As [`MapField::read`], with the result of `read` for the value.
     pub(crate) fn read_with<'s, K, P, T>(
         &'s self,
         key: Key<M, K, P>,

@@ -11,7 +11,7 @@ use crate::policy::language::{
 use crate::policy::reader::{Field, MapField};
 use crate::policy::template::{Escape, Placeholder, Template, Unknown};
 
-/// What a policy sets of an answer. What is absent comes from elsewhere.
+/// The policy's settings for an answer. Absent ones come from elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
     /// The status.
@@ -52,7 +52,7 @@ pub(in crate::policy) struct SharedTypes {
 }
 
 impl SharedTypes {
-    /// What `replies` states. It is read before the limits, and its errors are reported later.
+    /// The content of `replies`. It is read before the limits, and its errors are reported later.
     pub(in crate::policy) fn of(policy: &MapField<'_, lang::Policy>) -> Self {
         let states = |key: &str| {
             let replies = policy.value(lang::Policy::REPLIES);

@@ -1,4 +1,4 @@
-//! The endpoint where callers ask for their own numbers.
+//! The endpoint at which callers read their own numbers.
 
 use crate::policy::attributes::AttributeId;
 use crate::policy::callers::Source;
@@ -8,7 +8,7 @@ use crate::policy::reader::{Field, MapField};
 use crate::policy::route::{Matches, RouteId, RouteTableBuilder};
 use crate::policy::scope::{KeyPart, KeyWord, Scope};
 
-/// The endpoint where callers ask for their own numbers.
+/// The endpoint at which callers read their own numbers.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The route that matches its path.

@@ -43,7 +43,7 @@ pub struct WrittenValue {
     pub when: When,
 }
 
-/// What has numbers that a field can show.
+/// A scope whose numbers a field can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Of {
     /// A limit.
@@ -110,8 +110,12 @@ impl Fields {
     /// id.
     #[must_use]
     pub fn show_the_request(&self) -> bool {
-        self.placeholders()
-            .any(|what| matches!(what, Placeholder::Attribute(_) | Placeholder::TraceId))
+        self.placeholders().any(|placeholder| {
+            matches!(
+                placeholder,
+                Placeholder::Attribute(_) | Placeholder::TraceId
+            )
+        })
     }
 }
 
@@ -133,7 +137,8 @@ pub(in crate::policy) struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// What has this name. If some limits have errors, an unknown name may be that of one of them.
+    /// The limit or pool of this name. If some limits have errors, an unknown name may be that of
+    /// one of them.
     fn find(&self, field: &Field<'_>, name: &str) -> Option<Of> {
         let limits = self.limits?.iter().map(|limit| &*limit.scope.name);
         let pools = self.pools?.iter().map(|pool| &*pool.scope.name);
@@ -189,7 +194,7 @@ pub(super) fn read(
     Some((!is_none).then_some(fields))
 }
 
-/// Reads one entry. `usual` is when the fields are sent if it does not say.
+/// Reads one entry. `usual` is the default of `when`.
 fn read_written(
     map: &MapField<'_, lang::WrittenField>,
     usual: Option<When>,

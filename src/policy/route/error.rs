@@ -1,4 +1,4 @@
-//! What can be wrong with the text of a route.
+//! Errors in the text of a route.
 
 use std::fmt;
 

@@ -54,7 +54,7 @@ pub struct RouteTableBuilder {
     written: Vec<Box<str>>,
 }
 
-/// What a request matched; used again for the next one, so that nothing is allocated.
+/// The matches of a request; used again for the next one, so that nothing is allocated.
 ///
 /// Belongs to no table: it may go from one to the other, as at a reload.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ struct Node {
     ends: Vec<RouteId>,
 }
 
-/// The globs of one node, by the lengths of what they have before the first `*` and after the last.
+/// The globs of one node, by the lengths of their texts before the first `*` and after the last.
 ///
 /// One look at each pair of lengths in use finds the few globs that can fit, so a thousand
 /// `data…*` or `*.…` cost no more than one.
@@ -110,7 +110,7 @@ impl RouteTable {
         RouteTableBuilder::default()
     }
 
-    /// Fills `out` with the routes that match, replacing what it held.
+    /// Fills `out` with the routes that match, and replaces its content.
     pub fn matches(&self, method: &[u8], path: &PathBuffer, out: &mut Matches) {
         out.start(self.nodes.len());
         self.enter(ROOT, out);
@@ -225,7 +225,7 @@ impl RouteTableBuilder {
         })
     }
 
-    /// Compiles what was added.
+    /// Compiles the routes.
     #[must_use]
     pub fn build(self) -> RouteTable {
         let mut nodes = vec![Node::default()];
@@ -270,7 +270,7 @@ fn child(nodes: &mut Vec<Node>, at: NodeId, segment: &Segment) -> NodeId {
 }
 
 impl Globs {
-    /// Where `text` leads; `fresh` if it is new.
+    /// The node to which `text` leads; `fresh` if it is new.
     fn child(&mut self, text: &[u8], fresh: NodeId) -> NodeId {
         let mut parts = text.split(|&byte| byte == b'*');
         let ends: (Box<[u8]>, Box<[u8]>) = (

@@ -1,10 +1,10 @@
 //! Wildcard matching in constant memory: the one loop behind globs, captures and `covers`.
 //!
 //! A pattern is a row of *places*, each a star (any number of items, also none) or something that
-//! fits exactly one item. The loop lets every star take as few items as it can and, where the rest
-//! does not fit, gives one more item to the **last** star alone. That is enough: what precedes
-//! that star already fits as far left as possible, which leaves the most room for what follows.
-//! So the alignment that it finds is the leftmost-shortest one.
+//! fits exactly one item. The loop lets every star take as few items as it can and, if the rest
+//! does not fit, gives one more item to the **last** star alone. That is enough: the part before
+//! that star already fits as far left as possible, which leaves the most room for the part after
+//! it. So the alignment that it finds is the leftmost-shortest one.
 
 /// Whether `places` in a row fit all of `items`; stars are where `star(place)` holds.
 ///
@@ -28,7 +28,7 @@ pub(super) fn wildcard(
             place = place.saturating_add(1);
             item = item.saturating_add(1);
         } else if item >= items {
-            // Where places are left, a later start would only leave them fewer items.
+            // If places are left, a later start would only leave them fewer items.
             return place >= places;
         } else if let Some((after_star, untaken)) = retry {
             place = after_star;
@@ -42,8 +42,8 @@ pub(super) fn wildcard(
 
 /// Whether a glob, in which every `*` matches any bytes, matches all of `text`.
 ///
-/// No byte of a glob but `*` fits a `*` in `text`, so with a glob for `text` this tells whether
-/// every segment that fits `text` fits `glob` too.
+/// No byte of a glob but `*` fits a `*` in `text`, so with a glob for `text` this is whether every
+/// segment that fits `text` fits `glob` too.
 pub(super) fn glob_fits(glob: &[u8], text: &[u8]) -> bool {
     let star = |place| glob.get(place) == Some(&b'*');
     wildcard(glob.len(), text.len(), star, |place, item| {
@@ -51,8 +51,8 @@ pub(super) fn glob_fits(glob: &[u8], text: &[u8]) -> bool {
     })
 }
 
-/// Whether some text fits both globs, each with at least one `*`: where they begin and end alike,
-/// the parts between their stars find room one after the other.
+/// Whether some text fits both globs, each with at least one `*`: if they begin and end alike, the
+/// parts between their stars find room one after the other.
 pub(super) fn globs_meet(one: &str, other: &str) -> bool {
     let ends = |glob| {
         [str::split(glob, '*').next(), str::rsplit(glob, '*').next()].map(Option::unwrap_or_default)

@@ -1,4 +1,4 @@
-//! What a body or a header does to a value, so that no value can break it.
+//! Escapes of values in a body or a header, so that no value can break it.
 
 use std::fmt::Write as _;
 
@@ -85,7 +85,7 @@ fn markup(out: &mut String, char: char) {
 }
 
 /// Whether a header may contain `char` (RFC 9110 §5.5): neither a control character nor a
-/// replacement for bytes that are no text.
+/// replacement for bytes that are not text.
 #[must_use]
 pub fn fits_header(char: char) -> bool {
     !char.is_control() && char != char::REPLACEMENT_CHARACTER

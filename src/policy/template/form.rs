@@ -1,5 +1,5 @@
-//! The forms of a time in a template. Every form rounds up, so that a client that waits for what it
-//! was told never comes early.
+//! The forms of a time in a template. Every form rounds up, so that a client that waits for the
+//! stated time never comes early.
 
 use crate::base::date::Date;
 use crate::base::time::{Span, Timestamp};
@@ -68,7 +68,7 @@ impl SpanForm {
         [a, b, c, d]
     };
 
-    /// The form that a word stands for.
+    /// The form with this name.
     pub(super) fn find(word: &str) -> Option<Self> {
         let found = SPANS.iter().find(|(known, _)| *known == word);
         found.map(|(_, form)| *form)
@@ -97,7 +97,7 @@ impl InstantForm {
         [a, b, c, d, e, f]
     };
 
-    /// The form that a word stands for.
+    /// The form with this name.
     pub(super) fn find(word: &str) -> Option<Self> {
         let found = INSTANTS.iter().find(|(known, _)| *known == word);
         found.map(|(_, form)| *form)
@@ -129,7 +129,7 @@ impl TimeForm {
         [a, b, c, d, e, f, g, h, i, j]
     };
 
-    /// The form that a word stands for.
+    /// The form with this name.
     pub(super) fn find(word: &str) -> Option<Self> {
         let span = SpanForm::find(word).map(Self::Span);
         span.or_else(|| InstantForm::find(word).map(Self::Instant))
@@ -318,12 +318,12 @@ mod tests {
         ] {
             assert_eq!(span(SpanForm::Duration, millis * 1_000_000), expected);
         }
-        // What is not a whole millisecond is rounded up.
+        // A fraction of a millisecond is rounded up.
         assert_eq!(span(SpanForm::Duration, 1), "1ms");
         assert_eq!(span(SpanForm::Duration, 999_999_999), "1s");
     }
 
-    /// What a duration says, in milliseconds, read unit by unit.
+    /// The milliseconds of a duration, read unit by unit.
     fn spoken(text: &str) -> u64 {
         if let Some(millis) = text.strip_suffix("ms") {
             return millis.parse().unwrap();

@@ -48,7 +48,7 @@ pub enum Word {
     Detail,
 }
 
-/// A place in a template, and the form of what fills it.
+/// A place in a template, and the form of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placeholder {
     /// The name of the limit.
@@ -93,7 +93,7 @@ pub enum Placeholder {
     Detail,
 }
 
-/// What may follow a word after a colon.
+/// The suffix that may follow a word after a colon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suffix {
     /// Nothing.
@@ -104,46 +104,35 @@ pub enum Suffix {
     Attribute,
 }
 
+/// The words that show a limit, and `$more`.
+macro_rules! words_of_a_limit {
+    ($($more:expr),*) => {
+        &[
+            Word::Limit,
+            Word::Label,
+            Word::Policy,
+            Word::Route,
+            Word::Quota,
+            Word::Remaining,
+            Word::Used,
+            Word::Overage,
+            Word::Window,
+            Word::Reset,
+            Word::More,
+            Word::RetryAfter,
+            Word::Now,
+            Word::Attribute,
+            Word::TraceId,
+            $($more),*
+        ]
+    };
+}
+
 /// The words of a header field that shows limits.
-pub const IN_FIELDS: &[Word] = &[
-    Word::Limit,
-    Word::Label,
-    Word::Policy,
-    Word::Route,
-    Word::Quota,
-    Word::Remaining,
-    Word::Used,
-    Word::Overage,
-    Word::Window,
-    Word::Reset,
-    Word::More,
-    Word::RetryAfter,
-    Word::Now,
-    Word::Attribute,
-    Word::TraceId,
-];
+pub const IN_FIELDS: &[Word] = words_of_a_limit!();
 
 /// The words of the answer to a request that a limit, a pool or a seat limit refuses.
-pub const REFUSED: &[Word] = &[
-    Word::Limit,
-    Word::Label,
-    Word::Policy,
-    Word::Route,
-    Word::Quota,
-    Word::Remaining,
-    Word::Used,
-    Word::Overage,
-    Word::Window,
-    Word::Reset,
-    Word::More,
-    Word::RetryAfter,
-    Word::Now,
-    Word::Attribute,
-    Word::TraceId,
-    Word::Status,
-    Word::Title,
-    Word::Detail,
-];
+pub const REFUSED: &[Word] = words_of_a_limit!(Word::Status, Word::Title, Word::Detail);
 
 /// The words of the answer to a payload that is refused.
 pub const PAYLOAD: &[Word] = &[
@@ -162,7 +151,7 @@ pub const PAYLOAD: &[Word] = &[
     Word::Detail,
 ];
 
-/// The words of the answer to a caller who is not identified. No limit applies, and no wait helps.
+/// The words of the answer to a caller that is not identified. No limit applies, and no wait helps.
 pub const UNAUTHORIZED: &[Word] = &[
     Word::Policy,
     Word::Now,
@@ -211,7 +200,7 @@ impl Word {
         }
     }
 
-    /// What may follow it.
+    /// The suffix that may follow it.
     #[must_use]
     pub const fn suffix(self) -> Suffix {
         match self {
@@ -279,7 +268,7 @@ impl Placeholder {
         }
     }
 
-    /// Whether what fills it is a number.
+    /// Whether its value is a number.
     pub(super) const fn is_number(self) -> bool {
         match self {
             Self::Quota

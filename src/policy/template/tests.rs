@@ -1,4 +1,4 @@
-//! Templates against a slow reader, and values that try to break what they are in.
+//! Templates against a slow reader, and values that try to break out of their place.
 
 use proptest::prelude::*;
 
@@ -100,7 +100,7 @@ fn every_unknown_placeholder_and_form_is_named() {
             form("{attribute}", Word::Attribute),
         ]
     );
-    // The attribute was reported where it was looked for.
+    // The look-up of the attribute has reported it.
     assert_eq!(unknown("{attribute:other}", REFUSED), []);
 }
 
@@ -157,7 +157,7 @@ fn the_media_type_decides_how_values_are_escaped() {
     assert_eq!(out, "&lt;a href=&#39;&quot;&#39;&gt;&amp;\té");
 }
 
-/// What a reader of headers takes for the end of a line, or of the text.
+/// A character that a reader of headers takes for the end of a line, or of the text.
 fn breaks_a_header(value: &str) -> bool {
     value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
 }

@@ -26,8 +26,8 @@ pub(super) struct Oracle {
     records: [State; KEYS],
     /// Since when a slot has been free while a request waited.
     idle_since: [Option<u64>; KEYS],
-    /// How many were let in at once, resumed, refused for want of room and of time; how often a
-    /// living worker was evicted.
+    /// The numbers of streams admitted at once, resumed, refused because the queue was full, and
+    /// refused after the timeout; how often a living worker was evicted.
     pub(super) seen: [u64; 5],
 }
 

@@ -14,7 +14,7 @@ pub(super) struct LoadedPage {
     pub(super) number: u32,
     pub(super) page: Result<CounterPage, Fault>,
     pub(super) version: Version,
-    /// The page is from the cache, and only a swap can tell whether it is still there.
+    /// The page is from the cache, and only a swap can show whether it is still there.
     pub(super) is_speculative: bool,
 }
 

@@ -100,9 +100,9 @@ fn seats(idle: u64) -> Rule {
     )
 }
 
-/// A caller that has used up its quota stays without, whatever another sends under invented keys of
-/// another limit: by bytes, of which a request takes many; and by requests of which one is all
-/// there is.
+/// A caller that has used up its quota stays without units, whatever another sends under invented
+/// keys of another limit: by bytes, of which a request takes many; and by requests of which one is
+/// all there is.
 #[test]
 fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
     let floods = [

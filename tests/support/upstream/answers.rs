@@ -1,4 +1,4 @@
-//! The answer to one request: what its fields ask for.
+//! The answer to one request, as its fields ask.
 
 use super::*;
 

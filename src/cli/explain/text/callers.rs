@@ -19,7 +19,7 @@ pub(super) fn callers(text: &mut String, callers: &Callers) {
     let caller = match &callers.refused {
         Some(refused) => {
             let message = plain(&refused.message);
-            format!("not let in ({}): {message}", refused.reason)
+            format!("refused ({}): {message}", refused.reason)
         }
         None if callers.attributes.is_empty() => "nothing is known".to_owned(),
         None => String::new(),
@@ -42,11 +42,11 @@ fn credential(credential: &Credential) -> [String; 3] {
         Found::Known => "known to the directory",
         Found::Unknown => "unknown to the directory",
         Found::Verified => "verified by an earlier filter",
-        Found::PassedOver => "unknown, and passed over: another one identifies the caller",
+        Found::PassedOver => "unknown, and ignored: another one identifies the caller",
         Found::Ambiguous => "presented twice",
         Found::NotLookedAt => "not looked at",
     };
-    let who = credential
+    let identifier = credential
         .identifier
         .as_ref()
         .map(|identifier| format!(": {identifier}"))
@@ -54,6 +54,6 @@ fn credential(credential: &Credential) -> [String; 3] {
     [
         plain(&credential.name),
         plain(&credential.place),
-        format!("{found}{who}"),
+        format!("{found}{identifier}"),
     ]
 }

@@ -11,7 +11,7 @@ use super::{line, plain, shadow};
 use crate::base::number::counted;
 use crate::base::time::Span;
 
-/// More limits than these that do not apply are no help to anybody.
+/// A longer list of limits that do not apply is not helpful.
 const NOT_APPLIED_SHOWN: usize = 20;
 
 pub(super) fn limits(text: &mut String, explanation: &Explanation, all: bool) {
@@ -80,7 +80,7 @@ fn applied(text: &mut String, limit: &Limit, not_given: &[Missing]) {
     match (limit.decision, limit.retry_after) {
         (_, Some(seconds)) => row("wait", &time::spoken(Span::from_seconds(seconds))),
         (Some("refused" | "would_refuse"), None) => {
-            row("wait", "none helps: it costs more than the limit holds")
+            row("wait", "does not help: it costs more than the limit holds")
         }
         (Some(_) | None, None) => {}
     }
@@ -106,7 +106,7 @@ pub(super) fn key(parts: &[Part], not_given: &[Missing]) -> String {
             .map(|part| match &part.value {
                 Some(value) => format!("{}={}", part.name, plain(value)),
                 None => format!(
-                    "{} absent{}, with all who have none",
+                    "{} absent{}, shared by all callers without one",
                     part.name,
                     given_by(&part.name, not_given)
                 ),

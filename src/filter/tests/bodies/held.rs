@@ -1,4 +1,4 @@
-//! Bodies that are read before their request goes on.
+//! Bodies that are read before their request continues.
 
 use super::*;
 
@@ -113,8 +113,8 @@ fn a_body_that_the_host_does_not_give_goes_no_further() {
             ("9".to_owned(), 1),
             "that is no client's fault"
         );
-        // A cost alone refuses no request: what is not read counts as one, and memory is bounded
-        // all the same.
+        // A cost alone refuses no request: an unread body counts as one, and memory is bounded all
+        // the same.
         let free = proxy.runtime(&POLICY.replace("  - { name: rest, bytes: 100KB }\n", ""));
         let (mut stream, _) = open(&proxy, &free, "/lines", &[]);
         proxy.body.replace(came.to_vec());

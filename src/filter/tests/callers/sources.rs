@@ -1,4 +1,4 @@
-//! The sources of an attribute, and what the proxy is asked for.
+//! The sources of an attribute, and the properties read from the proxy.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The fields of limits, and what they state after a wait.
+//! The fields of limits, and their values after a wait.
 
 use super::*;
 

@@ -78,7 +78,7 @@ impl Fleet {
         calls.map(|call| parse(&call.body)).collect()
     }
 
-    /// Lets the engine answer the next call. What each request that waited for it does.
+    /// Lets the engine answer the next call. Returns the flow of each request that waited for it.
     pub(super) fn answer(&mut self) -> Vec<Flow> {
         let (_, takes) = self.pending().remove(0);
         self.engine.clock = Timestamp::from_nanos(self.proxy.now.get()).micros();
@@ -90,7 +90,7 @@ impl Fleet {
         self.end(CallResult::Answered(bytes.as_bytes()))
     }
 
-    /// Ends the next call. What each request that waited for it does.
+    /// Ends the next call. Returns the flow of each request that waited for it.
     pub(super) fn end(&mut self, result: CallResult<'_>) -> Vec<Flow> {
         self.ended += 1;
         let token = CallToken(u32::try_from(self.ended).unwrap());
@@ -100,7 +100,7 @@ impl Fleet {
         flows
     }
 
-    /// Time passes, and the root ticks. What requests do.
+    /// Time passes, and the root ticks. Returns the flows of requests.
     pub(super) fn tick(&mut self, millis: u64) -> Vec<Flow> {
         let now = Timestamp::from_nanos(self.proxy.now.get());
         let later = now.after(Span::from_micros(millis.saturating_mul(1_000)));

@@ -1,4 +1,4 @@
-//! Without the engine: what requests do, and how it is found again.
+//! Without the engine: the flows of requests, and how it is found again.
 
 use super::super::limits::header;
 use super::SMALL;
@@ -6,7 +6,7 @@ use super::engine::Fleet;
 use crate::filter::sharing::CallResult;
 use crate::filter::stream::Flow;
 
-/// Sends a request that asks twice in vain. What it does then.
+/// Sends a request that asks twice in vain. Returns its flow.
 fn in_vain(fleet: &mut Fleet) -> Flow {
     assert_eq!(fleet.send(), Flow::Wait);
     assert_eq!(fleet.end(CallResult::Reset), [Flow::Wait]);
@@ -65,7 +65,7 @@ fn one_request_probes_whether_the_engine_is_back() {
     assert_eq!(fleet.send(), Flow::Continue);
     fleet.tick(700);
     assert_eq!(fleet.proxy.calls.borrow().len(), calls, "nothing is sent");
-    // What was lost is told again, which is the probe.
+    // The lost report is sent again, which is the probe.
     fleet.tick(600);
     assert_eq!(fleet.proxy.calls.borrow().len(), calls + 1);
     assert_eq!(fleet.send(), Flow::Continue, "only the probe waits");
@@ -176,7 +176,11 @@ fn a_flood_of_callers_has_a_bound_and_starves_nobody() {
         stream.on_end(&fleet.proxy);
     }
     fleet.tick(20);
-    assert_eq!(fleet.send(), Flow::Wait, "what nobody needs is forgotten");
+    assert_eq!(
+        fleet.send(),
+        Flow::Wait,
+        "a lease that is not needed is forgotten"
+    );
     let mut admitted = false;
     for _ in 0..10 {
         let flows = if fleet.pending().is_empty() {

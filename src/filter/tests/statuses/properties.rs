@@ -1,4 +1,4 @@
-//! What is stated holds for the next request, whatever the order of events.
+//! The stated balance holds for the next request, in every order of events.
 
 use super::*;
 
@@ -23,7 +23,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever happened to a request, the next one that only reads the counter finds the same.
+    /// After every fate of a request, the next one, which only reads the counter, finds the stated
+    /// balance.
     #[test]
     fn the_next_request_finds_what_was_stated(
         steps in steps(),

@@ -1,4 +1,4 @@
-//! What a refusal states, by limits and by what else refuses.
+//! The balances in a refusal, by limits and by other causes.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Single cases: what is rare in a game.
+//! Single cases that are rare in a game.
 
 use crate::base::time::{Span, Timestamp};
 use crate::fleet::counter::Counter;
@@ -84,7 +84,7 @@ fn a_refund_of_before_a_step_of_the_clock_is_void() {
     for numbers in [BUCKET, ROLLING] {
         let mut counter = Counter::default();
         let heard = charge(&mut counter, BEGIN, numbers, 1, 0).now;
-        // Back by 30 s, and units that are charged then: nobody can tell how long ago that was.
+        // Back by 30 s, and units that are charged then: their age is unknown.
         charge(&mut counter, BEGIN - 30 * SECOND, numbers, 2, 8);
         let refund = Take {
             refund: 8,
@@ -154,7 +154,7 @@ fn the_time_to_ask_again_is_when_others_spare_units_lapse() {
     assert_eq!(
         none.wait,
         Span::from_seconds(60),
-        "if what is held is spent"
+        "if the held units are spent"
     );
 }
 

@@ -21,11 +21,11 @@ pub(super) struct Unit {
     pub(super) spent: Option<u64>,
     /// Whether it was charged late, beyond any lease.
     pub(super) is_extra: bool,
-    /// When the engine was told that it is given back.
+    /// When the refund was reported to the engine.
     pub(super) refunded: Option<u64>,
 }
 
-/// What happened in a game.
+/// The events of a game.
 #[derive(Debug, Default)]
 pub(super) struct Played {
     pub(super) spent: u64,
@@ -308,7 +308,7 @@ impl Game {
         }
     }
 
-    /// The engine has done what the take asks for.
+    /// The engine has carried out the take.
     fn carry_out(&mut self, flight: &Flight, answer: &Answer, name: (u64, u64)) {
         let take = &flight.take;
         if self.answered.contains_key(&name) {

@@ -16,7 +16,7 @@ const BEGIN: u64 = 1_700_000_000_000_000;
 /// A lease without spare units, 150 ms, ends between two ticks.
 const TICK: u64 = 100_000;
 
-/// What is explored.
+/// The explored model.
 #[derive(Clone)]
 struct Setup {
     numbers: Numbers,
@@ -24,7 +24,7 @@ struct Setup {
     ticks: u64,
     /// How many takes each proxy sends.
     takes: [u64; 2],
-    /// What each take wants, beyond the one unit that it needs.
+    /// The units that each take wants, beyond the one that it needs.
     spare: u64,
     /// Whether the clock may step back once, by this many ticks.
     step: u64,
@@ -45,7 +45,7 @@ struct Proxy {
     flight: Option<(Sent, u64)>,
 }
 
-/// What tells one take from the others.
+/// The identity of a take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Sent {
     proxy: u64,
@@ -54,7 +54,7 @@ struct Sent {
     keep: bool,
 }
 
-/// What an answer says to its proxy.
+/// The content of an answer for its proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Heard {
     proxy: u64,
@@ -95,8 +95,8 @@ impl State {
 }
 
 impl State {
-    /// Forgets what makes no difference: units whose lease has ended, and answers that no proxy
-    /// waits for. So there are fewer distinct states.
+    /// Forgets parts that make no difference: units whose lease has ended, and answers that no
+    /// proxy waits for. So there are fewer distinct states.
     fn forget(&mut self) {
         let passed = self.now() - BEGIN;
         for proxy in &mut self.proxies {

@@ -1,8 +1,8 @@
-//! What a limit states, counted slowly from what was truly spent.
+//! The promise of a limit, counted slowly from the units that were truly spent.
 //!
 //! Two promises. Of units of leases alone no interval has more than the limit states. And at each
-//! grant, what was spent or charged late by then, and what will be spent of all leases that are
-//! out, is no more than the limit states.
+//! grant, the units spent or charged late by then, and those that will be spent of all open leases,
+//! are no more than the limit states.
 
 use super::game::{Game, Unit};
 use crate::fleet::take::Numbers;

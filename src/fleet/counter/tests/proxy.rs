@@ -24,7 +24,7 @@ pub(super) struct Proxy {
     pub(super) refundable: Vec<(UnitId, u64)>,
     /// Those that shall be given back.
     pub(super) refund: Vec<(UnitId, u64)>,
-    /// What the last answer said of the engine's time, and when it was heard.
+    /// The engine's time in the last answer, and the time of its arrival.
     pub(super) heard: (u64, u64),
     /// A lower bound of the engine's time at which a unit was spent.
     pub(super) since: BTreeMap<UnitId, u64>,
@@ -118,7 +118,7 @@ impl Proxy {
         };
         let end = flight.sent + answer.valid.nanos() / 1_000;
         if answer.lapsed {
-            // What was spent of it since is charged, too.
+            // Units spent of it since are charged, too.
             self.left.clear();
             self.spent.clear();
             self.end = end;

@@ -8,7 +8,7 @@ use crate::fleet::take::Answer;
 /// The longest line that is read: an error with all that a script's may say.
 const LINE_MAX: usize = 4096;
 
-/// What is left of an answer.
+/// The rest of an answer.
 pub(super) struct Replies<'a> {
     rest: &'a [u8],
 }
@@ -129,8 +129,8 @@ fn integer(text: &[u8]) -> Option<i64> {
     text.parse().ok()
 }
 
-/// What an error reply means. An error in a script has the one of its command in it (Redis 6), or
-/// begins with it.
+/// The meaning of an error reply. An error in a script has the one of its command in it (Redis 6),
+/// or begins with it.
 fn reason(message: &[u8]) -> EngineError {
     let code = |message: &[u8]| {
         let word = message.split(|byte| *byte == b' ').next()?;
@@ -153,7 +153,7 @@ fn reason(message: &[u8]) -> EngineError {
     if has(b"max number of clients") {
         return EngineError::Busy;
     }
-    // Who has not logged in may not send that many arguments.
+    // A client that has not logged in may not send that many arguments.
     if has(b"unauthenticated multibulk") {
         return EngineError::NoAuth;
     }

@@ -85,7 +85,7 @@ pub(super) fn of_block(block: &[u8]) -> u64 {
         .saturating_add(sequences.saturating_mul(SEQUENCE))
 }
 
-/// The size in a block's header: of its content, or of what a run of one byte expands to.
+/// The size in a block's header: of its content, or of the expansion of a run of one byte.
 fn block_size(block: &[u8]) -> u64 {
     number(block, 0, 3) >> 3
 }

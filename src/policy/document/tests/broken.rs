@@ -1,4 +1,4 @@
-//! Documents that are no tree: what is said of them, and what is not.
+//! Documents that are not a tree: the messages, and the parts that no message repeats.
 
 use super::*;
 use prost::Message as _;
@@ -6,16 +6,16 @@ use prost::Message as _;
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn yaml_errors_are_told_in_our_words() {
-    for (text, told) in [
+    for (text, message) in [
         ("", "the document is empty"),
         ("# nothing\n", "the document is empty"),
         (
             "a: 'x\nb: 2\n",
-            "line 1, column 4: an unclosed quote, or its text goes on without indentation",
+            "line 1, column 4: an unclosed quote, or its text continues without indentation",
         ),
         (
             "a: \"x",
-            "line 1, column 4: an unclosed quote, or its text goes on without indentation",
+            "line 1, column 4: an unclosed quote, or its text continues without indentation",
         ),
         ("a: 'it's'", "line 1, column 8: text after a closing quote"),
         (
@@ -51,11 +51,11 @@ fn yaml_errors_are_told_in_our_words() {
         ),
         (
             "a:\n\tb: c",
-            "line 2, column 2: a tab where indentation or a blank is expected: use blanks",
+            "line 2, column 2: a tab instead of indentation or a blank: use blanks",
         ),
         (
             "a:\t1",
-            "line 1, column 4: a tab where indentation or a blank is expected: use blanks",
+            "line 1, column 4: a tab instead of indentation or a blank: use blanks",
         ),
         (
             "a:\n  b: 1\n c: 2",
@@ -75,7 +75,7 @@ fn yaml_errors_are_told_in_our_words() {
         ),
         (
             "a: *b",
-            "line 1, column 4: an alias of nothing that is complete above it",
+            "line 1, column 4: an alias without a complete anchor above it",
         ),
         ("a: |0\n x", "line 1, column 4: not valid YAML"),
         (
@@ -103,13 +103,13 @@ fn yaml_errors_are_told_in_our_words() {
             "line 2: a key must be a string (a number in quotes)",
         ),
     ] {
-        assert_eq!(yaml(text), told, "{text}");
+        assert_eq!(yaml(text), message, "{text}");
     }
 }
 
 #[test]
 fn json_errors_are_told_in_our_words() {
-    for (text, told) in [
+    for (text, message) in [
         (b" ".as_slice(), "the document is empty"),
         (b"{\"a\":", "line 1, column 5: the JSON text ends too early"),
         (
@@ -148,7 +148,7 @@ fn json_errors_are_told_in_our_words() {
         (b"[nil]", "line 1, column 3: not valid JSON"),
         (b"[01]", "line 1, column 3: not valid JSON"),
     ] {
-        assert_eq!(json(text), told, "{}", text.escape_ascii());
+        assert_eq!(json(text), message, "{}", text.escape_ascii());
     }
 }
 
@@ -173,7 +173,7 @@ limits:
       s3cret
 "#;
 
-/// Whatever a document becomes when one thing in it is broken, as its author or a host might.
+/// All variants of a document with one part broken, as its author or a host might.
 fn breakages(good: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     const ADDED: [&[u8]; 24] = [
         b"\"", b"'", b"{", b"}", b"[", b"]", b",", b":", b": ", b"\n", b"\n\t", b"\t", b"- ",
@@ -191,8 +191,12 @@ fn breakages(good: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 
 fn check_silence(read: Result<Node, SyntaxError>, document: &[u8]) -> bool {
     let Err(error) = read else { return false };
-    let told = format!("{error} {error:?}");
-    assert!(!told.contains("s3c"), "{told}\n{}", document.escape_ascii());
+    let message = format!("{error} {error:?}");
+    assert!(
+        !message.contains("s3c"),
+        "{message}\n{}",
+        document.escape_ascii()
+    );
     true
 }
 

@@ -1,4 +1,4 @@
-//! What is read, and that all forms read the same.
+//! Valid documents, and that all forms read the same.
 
 use super::*;
 use proptest::prelude::*;

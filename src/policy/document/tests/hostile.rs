@@ -84,11 +84,11 @@ fn aliases_are_paid_for() {
     assert_eq!(from_yaml(&deeper).unwrap_err().rule, Rule::TooDeep);
     assert_eq!(
         yaml("a: &a [*a]"),
-        "line 1: /a/0: an alias of nothing that is complete above it"
+        "line 1: /a/0: an alias without a complete anchor above it"
     );
     assert_eq!(
         yaml("a: &a {b: *a}"),
-        "line 1: /a/b: an alias of nothing that is complete above it"
+        "line 1: /a/b: an alias without a complete anchor above it"
     );
     // An anchor may be set again; each alias is of the last before it.
     assert_eq!(yaml("[&a 1, *a, &a 2, *a]"), "[1,1,2,2]");

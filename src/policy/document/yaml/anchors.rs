@@ -6,7 +6,7 @@ use crate::policy::document::COPIES_MAX;
 use crate::policy::document::error::in_directory;
 use std::collections::HashMap;
 
-/// What is complete and has an anchor, by the parser's number for it.
+/// The complete values that have an anchor, by the parser's number for it.
 pub(super) struct Anchors {
     complete: HashMap<usize, Anchored>,
     copies_left: usize,
@@ -28,7 +28,7 @@ impl Default for Anchors {
 }
 
 impl Anchors {
-    /// Keeps a copy of what has the anchor, at `at`.
+    /// Keeps a copy of the value that has the anchor, at `at`.
     pub(super) fn keep(
         &mut self,
         anchor: usize,
@@ -49,7 +49,8 @@ impl Anchors {
         Ok(())
     }
 
-    /// A copy, for `at`, of what has the anchor. An alias within its own anchor has no value yet.
+    /// A copy, for `at`, of the value that has the anchor. An alias within its own anchor has no
+    /// value yet.
     pub(super) fn copy(
         &mut self,
         anchor: usize,
@@ -73,7 +74,7 @@ fn pay(size: Size, copies_left: &mut usize, budget: &mut Budget) -> Result<(), R
     budget.take(size.nodes, size.text)
 }
 
-/// What a tree takes of the bounds.
+/// The part of the bounds that a tree takes.
 #[derive(Clone, Copy)]
 struct Size {
     nodes: usize,

@@ -27,7 +27,7 @@ fn is_string(tag: &Tag) -> bool {
         || (tag.handle.is_empty() && tag.suffix == "!")
 }
 
-/// What an unquoted text is, if it is not a string.
+/// The value of an unquoted text, if it is not a string.
 fn plain(text: &str) -> Result<Option<Value>, Rule> {
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Some(Value::Null),
