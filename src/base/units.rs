@@ -95,8 +95,8 @@ impl fmt::Display for UnitError {
             }
             Self::SizeOutOfRange => "is not in 1B to 1000GB",
             Self::NotAPeriod => {
-                "is not a span of the calendar: seconds or minutes that divide 60, hours that divide \
-                 24, 1d, 1w, or months that divide 12 (1mo)"
+                "is not a span of the calendar: seconds or minutes that divide 60, hours that \
+                 divide 24, 1d, 1w, or months that divide 12 (1mo)"
             }
         })
     }

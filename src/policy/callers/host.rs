@@ -119,8 +119,8 @@ impl fmt::Display for HostError {
         match self {
             Self::TooLong => write!(f, "a pattern of hosts has at most {HOST_BYTES_MAX} bytes"),
             Self::Label => f.write_str(
-                "each part between dots is a label of letters, digits, - and _, or a capture such as \
-                 {tenant}, without a port",
+                "each part between dots is a label of letters, digits, - and _, or a capture such \
+                 as {tenant}, without a port",
             ),
             Self::CaptureTwice => f.write_str("two captures have the same name"),
         }
