@@ -26,12 +26,14 @@ pub use self::readings::{Ambiguity, Readings, ambiguity};
 /// literal `%`.
 #[derive(Debug, Default)]
 pub struct PathBuffer {
-    /// The decoded segments, one after the other without separators.
+    /// The decoded segments in their order. Separators may be between them.
     bytes: Vec<u8>,
     /// The range of each segment in `bytes`.
     ranges: Vec<Range<usize>>,
     /// Whether there was a segment `.` or `..`.
     dots: bool,
+    /// Whether all readers take the path for these segments.
+    plain: bool,
 }
 
 /// The rules of one reading of a path. Every reading decodes each segment once.
@@ -74,14 +76,63 @@ impl PathBuffer {
     /// Takes time in proportion to `raw`, and keeps at most as many bytes and segments as `raw` has
     /// bytes. Dot segments are resolved, not above the root (RFC 3986 §5.2.4).
     pub fn read(&mut self, raw: &[u8]) {
-        self.read_as(path_of(raw), Reader::COARSEST);
+        if !self.read_plain(raw) {
+            self.read_as(path_of(raw), Reader::COARSEST);
+        }
+    }
+
+    /// Whether all readers of the path agree, so that [`Readings`] has no other one, and it is not
+    /// an [`Ambiguity`]. False for an empty buffer and for some paths on which readers do agree.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Reads a path on which all readers agree, as nearly all do, in one pass; false for others.
+    fn read_plain(&mut self, raw: &[u8]) -> bool {
+        self.clear();
+        let path = raw.strip_prefix(b"/").unwrap_or(raw);
+        let (mut start, mut end) = (0, path.len());
+        for (at, byte) in path.iter().enumerate() {
+            match byte {
+                b'/' => {
+                    if !self.keep(path, start..at) {
+                        return false;
+                    }
+                    start = at.saturating_add(1);
+                }
+                b'?' => {
+                    end = at;
+                    break;
+                }
+                b'%' | b';' | b'\\' | b'#' => return false,
+                _ => {}
+            }
+        }
+        // A slash at the end never matters.
+        self.plain = start == end || self.keep(path, start..end);
+        if self.plain {
+            self.bytes.extend(path.get(..end).unwrap_or_default());
+        }
+        self.plain
+    }
+
+    /// Adds a segment that all readers keep as it is; false for others.
+    fn keep(&mut self, path: &[u8], range: Range<usize>) -> bool {
+        let kept = !matches!(path.get(range.clone()), None | Some(b"" | b"." | b".."));
+        self.ranges.push(range);
+        kept
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ranges.clear();
+        (self.dots, self.plain) = (false, false);
     }
 
     /// The same for one reader, of a path without its query.
     fn read_as(&mut self, path: &[u8], reader: Reader) {
-        self.bytes.clear();
-        self.ranges.clear();
-        self.dots = false;
+        self.clear();
         let path = path.strip_prefix(b"/").unwrap_or(path);
         for piece in path.split(|byte| reader.separates(*byte)) {
             if piece.iter().any(|byte| matches!(byte, b'%' | b';')) {

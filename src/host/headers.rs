@@ -80,6 +80,19 @@ impl Headers {
     pub fn first<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
         self.all(name).next()
     }
+
+    /// The values of the first header of each name, in one pass; empty for a name that is absent.
+    #[must_use]
+    pub fn firsts<const N: usize>(&self, names: [&str; N]) -> [&[u8]; N] {
+        let mut values = [None; N];
+        for (known, value) in self.iter() {
+            let asked = names.iter().zip(&mut values);
+            for (_, found) in asked.filter(|(name, _)| name.as_bytes() == known) {
+                found.get_or_insert(value);
+            }
+        }
+        values.map(Option::unwrap_or_default)
+    }
 }
 
 fn split_u32(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -107,6 +120,10 @@ mod tests {
         );
         assert!(headers.all("x-api-key").eq([&b"\xff\xfe"[..], b"b"]));
         assert_eq!(headers.first("none"), None);
+        assert_eq!(
+            headers.firsts(["x-api-key", "none", ":path"]),
+            [&b"\xff\xfe"[..], b"", b"/v2"]
+        );
     }
 
     #[test]

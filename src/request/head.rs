@@ -81,15 +81,14 @@ impl Request {
         self.headers = host.request_headers();
         self.properties.ask(policy.properties, host);
         // CONNECT has no path; a message without a method matches routes for any method.
-        let raw = self.headers.first(":path").unwrap_or_default();
-        let method = self.headers.first(":method").unwrap_or_default();
+        let [raw, method] = self.headers.firsts([":path", ":method"]);
         self.path.read(raw);
         policy.routes.matches(method, &self.path, &mut self.matches);
         self.tier = policy.tier_of(&self.matches);
         self.others.clear();
         self.ambiguity = None;
         // Without routes all paths are the same to the policy.
-        if policy.routes.route_count() > 0 {
+        if policy.routes.route_count() > 0 && !self.path.is_plain() {
             self.ambiguity = ambiguity(raw, &self.path);
             if let (None, Some(readings)) = (self.ambiguity, Readings::of(raw)) {
                 self.others = others(readings, method, &self.matches, policy);

@@ -65,6 +65,9 @@ const LONG: usize = 8 * 1024;
 /// A dot segment in any reading is one in the coarsest: others split at fewer places.
 #[must_use]
 pub fn ambiguity(raw: &[u8], first: &PathBuffer) -> Option<Ambiguity> {
+    if first.is_plain() {
+        return None;
+    }
     if first.dots {
         return Some(Ambiguity::DotSegment);
     }
@@ -117,13 +120,11 @@ enum Text {
 }
 
 impl<'p> Readings<'p> {
-    /// The other readings of a `:path`; `None`, at little cost, if there are none.
+    /// The other readings of a `:path`; `None` if there are none, as of each path that
+    /// [is plain](PathBuffer::is_plain).
     #[must_use]
     pub fn of(raw: &'p [u8]) -> Option<Self> {
         let path = path_of(raw);
-        if is_plain(path) {
-            return None;
-        }
         let once = decoded(path);
         let twice = decodes_twice(&once);
         // Readers may differ in the result of the last decoding.
@@ -174,16 +175,6 @@ impl<'p> Readings<'p> {
         );
         true
     }
-}
-
-/// Whether all readers agree on a path, but for dot segments.
-fn is_plain(path: &[u8]) -> bool {
-    let mut before = 0;
-    path.iter().all(|byte| {
-        let doubled = *byte == b'/' && std::mem::replace(&mut before, *byte) == b'/';
-        before = *byte;
-        !doubled && !matches!(byte, b'%' | b';' | b'\\')
-    })
 }
 
 /// Both values if readers may differ in something, else that of the coarsest reader.

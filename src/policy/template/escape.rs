@@ -46,12 +46,29 @@ impl Escape {
 
     /// Appends `value`, escaped.
     pub fn write(self, out: &mut String, value: &str) {
-        match self {
-            Self::Plain => out.push_str(value),
-            Self::Json => value.chars().for_each(|char| json(out, char)),
-            Self::Markup => value.chars().for_each(|char| markup(out, char)),
+        let escape = match self {
+            Self::Plain => return out.push_str(value),
+            Self::Json => json,
+            Self::Markup => markup,
+        };
+        let mut rest = value;
+        while !rest.is_empty() {
+            // Nearly all of a value is copied in one piece.
+            let kept = rest.bytes().take_while(is_kept).count();
+            let (kept, others) = rest.split_at_checked(kept).unwrap_or_default();
+            out.push_str(kept);
+            let mut others = others.chars();
+            if let Some(char) = others.next() {
+                escape(out, char);
+            }
+            rest = others.as_str();
         }
     }
+}
+
+/// Whether a byte is an ASCII character that no body escapes.
+const fn is_kept(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'&' | b'<' | b'>' | b'\'')
 }
 
 fn json(out: &mut String, char: char) {

@@ -220,6 +220,23 @@ proptest! {
     }
 
     #[test]
+    fn a_plain_path_is_read_as_any_other_and_has_one_reading(
+        parts in prop::collection::vec(
+            prop::sample::select(vec!["/", "/", "a", "v2", ".", "..", "?", "%2F", ";", "\\", "#"]),
+            0..8,
+        ),
+    ) {
+        let raw = parts.concat();
+        let (raw, mut slowly) = (raw.as_bytes(), PathBuffer::new());
+        slowly.read_as(path_of(raw), Reader::COARSEST);
+        prop_assert_eq!(segments(&first(raw)), segments(&slowly));
+        if first(raw).is_plain() {
+            prop_assert_eq!(ambiguity(raw, &slowly), None);
+            prop_assert!(Readings::of(raw).is_none());
+        }
+    }
+
+    #[test]
     fn any_bytes_are_read(
         raw in prop::collection::vec(
             prop_oneof![4 => prop::sample::select(b"/.%2eEfF5cC?#\\;a".to_vec()), 1 => any::<u8>()],
