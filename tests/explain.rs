@@ -337,7 +337,7 @@ fn costs_that_never_fit_and_grpc_callers() {
     );
     assert_eq!(
         field(&explanation, "grpc-message"),
-        "limit never exceeded: the request costs more than it ever admits"
+        "limit never exceeded: the request costs more than the limit can ever admit"
     );
 }
 

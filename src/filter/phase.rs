@@ -88,7 +88,6 @@ pub(super) enum Event {
 /// The work that a transition leaves to the stream.
 #[derive(Debug)]
 pub(super) enum Effect {
-    /// Nothing.
     Nothing,
     /// To count the wait, which has ended with the slots.
     LeaveQueue(Box<Queued>),

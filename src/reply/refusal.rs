@@ -235,7 +235,7 @@ impl<'a> Refusal<'a> {
                 retry_after: None, ..
             } => {
                 let limit = limit();
-                format!("{limit} exceeded: the request costs more than it ever admits")
+                format!("{limit} exceeded: the request costs more than the limit can ever admit")
             }
             Self::Pool { reason, .. } => {
                 let why = match reason {
@@ -262,7 +262,9 @@ impl<'a> Refusal<'a> {
             }
             (Self::Limit { .. } | Self::Pool { .. }, None) => {
                 let limit = limit();
-                format!("{limit} is exceeded: the request costs more than it ever admits.")
+                format!(
+                    "{limit} is exceeded: the request costs more than the limit can ever admit."
+                )
             }
             (Self::Payload { rejection, .. }, _) => rejection.detail(),
             (Self::Unauthorized(_), _) => "Valid credentials are required.".to_owned(),

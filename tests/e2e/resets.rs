@@ -40,7 +40,7 @@ pub(crate) async fn a_cost_that_never_fits_has_no_retry_time(bed: &TestBed) {
         let message = grpc.header("grpc-message").expect("a message");
         assert_eq!(
             message,
-            format!("limit {rule} exceeded: the request costs more than it ever admits")
+            format!("limit {rule} exceeded: the request costs more than the limit can ever admit")
         );
     }
 }
@@ -61,8 +61,8 @@ pub(crate) async fn a_body_states_no_retry_time_for_a_cost_that_never_fits(bed: 
         (
             usual,
             json!({ "status": 429, "title": "Too Many Requests",
-            "detail": "The limit rolling is exceeded: the request costs more than it ever \
-                       admits." }),
+            "detail": "The limit rolling is exceeded: the request costs more than the limit can \
+                       ever admit." }),
         ),
         (own, json!({ "after": null, "of": "rolling" })),
     ] {

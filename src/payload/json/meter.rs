@@ -31,13 +31,11 @@ pub struct Measurements {
 /// The tokens that may follow the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// A value.
     Value,
     /// A value, or the end of the array that was opened.
     FirstItem,
     /// A name, or the end of the object that was opened.
     FirstName,
-    /// A name.
     Name,
     /// The colon after a name.
     Colon,
@@ -49,9 +47,7 @@ enum Next {
 #[derive(Clone, Copy, Debug)]
 enum Token {
     Whole,
-    /// A string.
     Text(Use, Text),
-    /// A number.
     Number(Number),
     /// A literal, of which this is missing.
     Literal(&'static [u8]),

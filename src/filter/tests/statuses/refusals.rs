@@ -11,7 +11,7 @@ fn a_cost_that_never_fits_states_the_counter_and_no_time() {
                 "",
                 concat!(
                     r#"{"status":429,"title":"Too Many Requests","detail":"The limit one is "#,
-                    r#"exceeded: the request costs more than it ever admits."}"#,
+                    r#"exceeded: the request costs more than the limit can ever admit."}"#,
                 ),
             ),
             (
@@ -68,7 +68,7 @@ fn a_cost_that_never_fits_has_no_reset_that_is_a_retry_time() {
         let (_, sent, reply) = rig.reply();
         assert_eq!(
             reply.body,
-            "limit one exceeded: the request costs more than it ever admits"
+            "limit one exceeded: the request costs more than the limit can ever admit"
         );
         assert_eq!(
             (sent.get(RETRY_AFTER), sent.get("x-ratelimit-reset")),

@@ -12,7 +12,6 @@ use super::Measures;
 pub(in super::super) enum Use {
     /// The name of a member.
     Name,
-    /// A value.
     Value,
 }
 

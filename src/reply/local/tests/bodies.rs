@@ -22,7 +22,7 @@ fn every_placeholder_is_filled_for_every_kind_of_refusal() {
         "limit: r-1|day|600|429|||Too Many Requests|The limit day is exceeded. Retry after 600 \
          seconds.|9|0|0",
         "never: r-1|minute||429|||Too Many Requests|The limit minute is exceeded: the request \
-         costs more than it ever admits.|3|0|",
+         costs more than the limit can ever admit.|3|0|",
         "seat: r-1|seat|5|409|||Conflict|The limit seat is exceeded. Retry after 5 seconds.|||",
         "pool: r-1|pool|1|429|||Too Many Requests|The limit pool is exceeded. Retry after 1 \
          seconds.|1|0|",
@@ -56,7 +56,7 @@ fn the_usual_bodies_are_problems_and_a_grpc_caller_gets_a_message() {
         format!(r#"{{"status":{status},"title":"{title}","detail":"{detail}"}}"#)
     };
     let over = "Too Many Requests";
-    let never = "the request costs more than it ever admits";
+    let never = "the request costs more than the limit can ever admit";
     let expected = [
         (
             problem(401, "Unauthorized", "Valid credentials are required."),
