@@ -48,6 +48,8 @@ mod listener;
 mod machine;
 #[path = "bench/policies.rs"]
 mod policies;
+#[path = "bench/reload.rs"]
+mod reload;
 #[path = "bench/report.rs"]
 mod report;
 #[path = "bench/requests.rs"]
@@ -88,7 +90,7 @@ struct Part {
     measure: fn(&Paths, &mut Report),
 }
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     Part {
         name: "shared",
         clock: true,
@@ -143,6 +145,11 @@ const PARTS: [Part; 13] = [
         name: "handoff",
         clock: false,
         measure: handoff::latency,
+    },
+    Part {
+        name: "reload",
+        clock: false,
+        measure: reload::measure,
     },
     Part {
         name: "start",

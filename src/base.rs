@@ -8,6 +8,7 @@ pub mod number;
 pub mod path;
 pub mod pointer;
 pub mod property;
+pub mod rfc3339;
 pub mod rough;
 pub mod time;
 pub mod units;

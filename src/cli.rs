@@ -3,9 +3,11 @@
 //! Exit codes: 0 success; 1 invalid policy or filter list; 2 usage or I/O error.
 
 mod check;
+mod directory;
 mod document;
 mod envoy;
 mod explain;
+mod key;
 mod kubernetes;
 mod manual;
 mod prose;
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use directory::DirectoryArgs;
 use envoy::Address;
 use explain::ExplainArgs;
 
@@ -39,6 +42,8 @@ enum Command {
     Check {
         /// The policy, YAML or JSON; `-` reads standard input.
         policy: PathBuf,
+        #[command(flatten)]
+        directory: DirectoryArgs,
     },
     /// Explain the verdict of a policy on one request: the caller, the limits that apply, the
     /// response.
@@ -47,6 +52,11 @@ enum Command {
     Render {
         #[command(subcommand)]
         target: Render,
+    },
+    /// Create keys for callers.
+    Key {
+        #[command(subcommand)]
+        what: key::Key,
     },
     /// Print the JSON Schema of the policy language, for editors and CI.
     Schema,
@@ -87,6 +97,8 @@ struct ListenerArgs {
     /// The policy, YAML or JSON; `-` reads standard input.
     #[arg(long)]
     policy: PathBuf,
+    #[command(flatten)]
+    directory: DirectoryArgs,
     /// The address that the gateway listens on: IP:PORT.
     #[arg(long, value_parser = Address::parse_ip)]
     listen: Address,
@@ -112,6 +124,8 @@ struct ExtensionArgs {
     /// The policy, YAML or JSON; `-` reads standard input.
     #[arg(long)]
     policy: PathBuf,
+    #[command(flatten)]
+    directory: DirectoryArgs,
     /// The path of the filter (wasm) on the machine that runs Envoy.
     #[arg(long)]
     wasm: PathBuf,
@@ -159,7 +173,7 @@ enum Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Check { policy } => check::run(&policy),
+        Command::Check { policy, directory } => check::run(&policy, &directory),
         Command::Explain(args) => explain::run(&args),
         Command::Render {
             target: Render::Envoy(args),
@@ -176,6 +190,9 @@ pub fn main() -> ExitCode {
         Command::Render {
             target: Render::EnvoyGateway(args),
         } => kubernetes::envoy_gateway(&args),
+        Command::Key {
+            what: key::Key::New(args),
+        } => key::new(&args),
         Command::Schema => Ok(schema::run()),
         Command::Version { filter } => version::run(&filter),
         Command::Completions { shell } => manual::completions(Cli::command(), shell),

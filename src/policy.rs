@@ -24,6 +24,7 @@ pub(crate) mod language;
 pub mod limits;
 pub mod media;
 pub mod overrides;
+pub mod packed;
 pub mod payloads;
 pub mod pools;
 pub(crate) mod reader;
@@ -44,6 +45,7 @@ use std::collections::hash_map::Entry;
 
 use attributes::{AttributeId, Attributes, Known};
 use callers::Callers;
+use directory::Table;
 use document::Node;
 use engine::Engine;
 use error::PolicyError;
@@ -128,6 +130,8 @@ struct Context {
     names: HashMap<String, String>,
     /// Combinations of values in overrides of all limits, less the values that are written.
     multiplied: usize,
+    /// The directory, if the document does not list its entries.
+    packed: Option<Table>,
 }
 
 impl Context {
@@ -149,12 +153,21 @@ impl Policy {
     /// # Errors
     /// All errors, in the order of their lines; at least one.
     pub fn compile(document: &Node) -> Result<Self, Vec<PolicyError>> {
+        Self::compile_packed(document, None)
+    }
+
+    /// As [`Policy::compile`], for a document with an empty directory whose entries are `packed`.
+    pub fn compile_packed(
+        document: &Node,
+        packed: Option<Table>,
+    ) -> Result<Self, Vec<PolicyError>> {
         let errors = Errors::default();
-        let policy = read(Field {
+        let field = Field {
             node: document,
             at: Pointer::ROOT,
             errors: &errors,
-        });
+        };
+        let policy = read(field, packed);
         let errors = errors.into_list();
         match policy {
             Some(policy) if errors.is_empty() => Ok(policy),
@@ -234,13 +247,14 @@ impl Policy {
 }
 
 /// Reads the whole document. Each part is read even if another has errors, and `?` is applied last.
-fn read(document: Field<'_>) -> Option<Policy> {
+fn read(document: Field<'_>, packed: Option<Table>) -> Option<Policy> {
     let map = document.map::<lang::Policy>()?;
     let mut context = Context {
         attributes: Attributes::default(),
         routes: RouteTable::builder(),
         names: HashMap::new(),
         multiplied: 0,
+        packed,
     };
     map.read(lang::Policy::VERSION);
     let name = map.read(lang::Policy::NAME).map(Box::from);

@@ -20,4 +20,5 @@ pub mod head;
 pub mod identify;
 mod issuers;
 pub mod payload;
+mod present;
 pub mod properties;

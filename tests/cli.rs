@@ -12,6 +12,8 @@
 mod bootstrap;
 #[path = "cli/filters.rs"]
 mod filters;
+#[path = "cli/keys.rs"]
+mod keys;
 #[path = "cli/kubernetes.rs"]
 mod kubernetes;
 #[path = "cli/manual.rs"]
@@ -222,7 +224,7 @@ fn an_unreadable_file_is_not_an_error_of_the_policy() {
     for (path, why) in [
         (&missing, "No such file or directory (os error 2)"),
         (&directory, "Is a directory (os error 21)"),
-        (&latin, "not valid UTF-8"),
+        (&latin, "not valid UTF-8, on line 1"),
         (&large, "larger than 64 MiB"),
     ] {
         let expected = (2, String::new(), format!("sluicegate: {path}: {why}\n"));

@@ -24,6 +24,9 @@ mod fleet;
 #[path = "support/harness.rs"]
 mod harness;
 #[cfg(test)]
+#[path = "e2e/many_keys.rs"]
+mod many_keys;
+#[cfg(test)]
 #[path = "support/otlp.rs"]
 mod otlp;
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! Any bytes as a policy, in each of its forms, from the document to the validated policy.
 #![no_main]
 
+use sluicegate::base::time::Timestamp;
 use sluicegate::policy::Policy;
+use sluicegate::policy::directory::Lookup;
 use sluicegate::policy::document::{Node, from_configuration, from_json, from_struct, from_yaml};
+use sluicegate::policy::packed;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let documents = [
@@ -16,7 +19,27 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for document in documents.iter().flatten() {
         compile(document);
     }
+    packed(data);
 });
+
+/// A packed configuration: what is accepted can be searched.
+fn packed(data: &[u8]) {
+    let part = |start: usize, size: usize| data[start..start + size].to_vec();
+    let Ok(policy) = packed::read(data.len(), part) else {
+        return;
+    };
+    let directory = &policy.callers.directory;
+    for (attribute, text) in directory.values() {
+        assert!(!policy.attributes.name(attribute).is_empty() && !text.is_empty());
+    }
+    for byte in 0..=u8::MAX {
+        if let Lookup::Known(entry) = directory.find(&[byte; 32], Timestamp::default()) {
+            entry
+                .values()
+                .for_each(|(_, text)| assert!(!text.is_empty()));
+        }
+    }
+}
 
 /// Compiles a policy, and again from its JSON, which the filter receives: both must have the same
 /// result.

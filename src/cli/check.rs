@@ -1,6 +1,7 @@
 //! `sluicegate check`: validates a policy, and prints every error, or a summary.
 
 mod asked;
+mod expired;
 mod shared;
 mod values;
 mod warnings;
@@ -9,7 +10,10 @@ mod written;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::directory::DirectoryArgs;
+use super::document::ReadPolicy;
 use super::envoy::{buffer_bytes, payload_buffer_bytes};
+use super::explain::time;
 use super::{Failure, document, print};
 use crate::base::number::counted;
 use crate::limit::Rule;
@@ -21,8 +25,12 @@ use crate::store::record;
 use crate::store::shared::Geometry;
 use warnings::Warning;
 
-pub(super) fn run(path: &Path) -> Result<String, Failure> {
-    let (document, policy) = match document::read(path)? {
+pub(super) fn run(path: &Path, directory: &DirectoryArgs) -> Result<String, Failure> {
+    let ReadPolicy {
+        document,
+        policy,
+        sources,
+    } = match document::read(path, directory)? {
         Ok(read) => read,
         Err(report) => {
             print(&report);
@@ -40,8 +48,8 @@ pub(super) fn run(path: &Path) -> Result<String, Failure> {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{name}{}: warning: {warning}",
-            document::position(warning.line, 0)
+            "{}: warning: {warning}",
+            sources.position(warning.line)
         );
     }
     if let Some(more) = warnings
@@ -89,6 +97,7 @@ fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
     all.extend(written::written(document, policy));
     all.extend(endpoint(document, policy));
     all.extend(shared::shared(document, policy));
+    all.extend(expired::expired(document, time::now()));
     all.sort_by_key(|warning| warning.line);
     all
 }

@@ -5,26 +5,88 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::Failure;
+use super::directory::{self, DirectoryArgs, EntryFile};
 use crate::base::number::counted;
 use crate::policy::Policy;
 use crate::policy::document::{DOCUMENT_BYTES_MAX, Node, SyntaxError, Value, from_yaml};
 use crate::policy::error::{PolicyError, Reason, Shown};
 
-/// Returns a valid policy with its document, or the report of its errors.
-pub(super) fn read(path: &Path) -> Result<Result<(Node, Policy), String>, Failure> {
-    let document = match tree(path)? {
+/// A valid policy.
+pub(super) struct ReadPolicy {
+    pub(super) document: Node,
+    pub(super) policy: Policy,
+    pub(super) sources: Sources,
+}
+
+/// The files of a policy, in which its lines are.
+pub(super) struct Sources {
+    name: String,
+    entries: Option<EntryFile>,
+}
+
+impl Sources {
+    /// Where a value of the document is: `policy.yaml:12`, or a place in the file of entries.
+    pub(super) fn position(&self, line: u32) -> String {
+        let entry = self.entries.as_ref().and_then(|file| file.position(line));
+        entry.unwrap_or_else(|| format!("{}{}", self.name, position(line, 0)))
+    }
+
+    /// The files by their names.
+    fn names(&self) -> String {
+        match &self.entries {
+            Some(file) => format!("{} with {}", self.name, file.name()),
+            None => self.name.clone(),
+        }
+    }
+
+    fn shown(&self, error: &PolicyError) -> String {
+        let entry = self.entries.as_ref().and_then(|file| file.shown(error));
+        entry.unwrap_or_else(|| format!("{}{}: {error}", self.name, position(error.line, 0)))
+    }
+}
+
+/// Returns a valid policy with the entries of `directory`, or the report of all errors.
+pub(super) fn read(
+    path: &Path,
+    directory: &DirectoryArgs,
+) -> Result<Result<ReadPolicy, String>, Failure> {
+    let read = directory.directory.as_deref().map(directory::read);
+    let read = read.transpose()?;
+    let mut document = match tree(path)? {
         Ok(document) => document,
         Err(report) => return Ok(Err(report)),
     };
-    Ok(match Policy::compile(&document) {
-        Ok(policy) => Ok((document, policy)),
-        Err(errors) => Err(report(&path.display().to_string(), &errors)),
-    })
+    let (mut errors, is_broken) = match &read {
+        Some(read) => (read.errors.clone(), read.is_broken),
+        None => (Vec::new(), false),
+    };
+    let sources = Sources {
+        name: path.display().to_string(),
+        entries: read.map(|read| read.merge(&mut document)),
+    };
+    let compiled = if is_broken {
+        // Its attributes are not known, so the policy has errors that are none.
+        Err(Vec::new())
+    } else {
+        Policy::compile(&document)
+    };
+    match compiled {
+        Ok(policy) if errors.is_empty() => {
+            return Ok(Ok(ReadPolicy {
+                document,
+                policy,
+                sources,
+            }));
+        }
+        Ok(_) => {}
+        Err(found) => errors.extend(found.iter().map(|error| sources.shown(error))),
+    }
+    Ok(Err(report(&sources.names(), &errors)))
 }
 
-/// Returns a valid policy with its document. Reports errors to standard error.
-pub(super) fn read_valid(path: &Path) -> Result<(Node, Policy), Failure> {
-    or_report(read(path)?)
+/// Returns a valid policy with the entries of `directory`. Reports errors to standard error.
+pub(super) fn read_valid(path: &Path, directory: &DirectoryArgs) -> Result<ReadPolicy, Failure> {
+    or_report(read(path, directory)?)
 }
 
 /// Reports errors to standard error.
@@ -76,7 +138,10 @@ pub(super) fn filters(path: &Path) -> Result<Result<Node, String>, Failure> {
     Ok(if errors.is_empty() {
         Ok(document)
     } else {
-        Err(report(&path.display().to_string(), &errors))
+        let name = path.display().to_string();
+        let shown = |error: &PolicyError| format!("{name}{}: {error}", position(error.line, 0));
+        let errors: Vec<String> = errors.iter().map(shown).collect();
+        Err(report(&name, &errors))
     })
 }
 
@@ -104,11 +169,11 @@ fn tree(path: &Path) -> Result<Result<Node, String>, Failure> {
     ))
 }
 
-fn report(name: &str, errors: &[PolicyError]) -> String {
+fn report(name: &str, errors: &[String]) -> String {
     let mut report = String::new();
     for error in errors {
         // Writing to a string cannot fail.
-        let _ = writeln!(report, "{name}{}: {error}", position(error.line, 0));
+        let _ = writeln!(report, "{error}");
     }
     let _ = writeln!(report, "{name}: {}", counted(errors.len(), "error"));
     report
@@ -123,7 +188,8 @@ pub(super) fn position(line: u32, column: u32) -> String {
         .collect()
 }
 
-fn text(path: &Path) -> Result<String, String> {
+/// The text of a file, or of standard input.
+pub(super) fn text(path: &Path) -> Result<String, String> {
     // One byte more, to see whether the document is too large.
     let bytes_max = (DOCUMENT_BYTES_MAX as u64).saturating_add(1);
     let mut bytes = Vec::new();
@@ -139,5 +205,10 @@ fn text(path: &Path) -> Result<String, String> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err("larger than 64 MiB".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "not valid UTF-8".to_owned())
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..valid).unwrap_or_default();
+        let lines = before.iter().filter(|byte| **byte == b'\n').count();
+        format!("not valid UTF-8, on line {}", lines.saturating_add(1))
+    })
 }

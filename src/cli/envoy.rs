@@ -5,7 +5,7 @@ mod engine;
 mod filter;
 
 pub(super) use engine::cluster as engine_cluster;
-pub(super) use filter::{Filter, FilterSource};
+pub(super) use filter::{Configuration, Filter, FilterSource};
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};

@@ -25,7 +25,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 mod text;
-mod time;
+pub(super) mod time;
 mod upstream;
 
 use super::{Failure, document};
@@ -50,7 +50,7 @@ pub(super) use args::ExplainArgs;
 
 pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
     let proxy = Proxy::of(args).map_err(Failure::Usage)?;
-    let (_, mut policy) = document::read_valid(&args.policy)?;
+    let mut policy = document::read_valid(&args.policy, &args.directory)?.policy;
     resolve_node_metadata(&mut policy, &proxy);
     let explanation = explanation(&policy, &proxy, args.repeat);
     Ok(if args.json {
@@ -62,8 +62,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
 
 /// Explains the last of `repeat` such requests.
 fn explanation(policy: &Policy, proxy: &Proxy, repeat: u64) -> Explanation {
-    let mut request = Request::default();
-    request.read(proxy, policy, !proxy.has_body());
+    let request = proxy.request(policy);
     let mut record = Recorder::default();
     let identified = identify_traced(&request, policy, &mut record);
     // For a caller that is refused: all that is known all the same.

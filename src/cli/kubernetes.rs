@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::directory::DirectoryArgs;
+use super::document::ReadPolicy;
 use super::yaml::{block, indented, quoted};
 use super::{Failure, document, envoy};
 use crate::observe::access_log;
@@ -49,6 +51,8 @@ struct Common {
     /// The policy, YAML or JSON; `-` reads standard input.
     #[arg(long)]
     policy: PathBuf,
+    #[command(flatten)]
+    directory: DirectoryArgs,
     /// The image of the filter: oci://HOST/NAME:TAG, or with a digest.
     #[arg(long, value_parser = image)]
     image: String,
@@ -128,7 +132,9 @@ pub(super) fn envoy_gateway(args: &EnvoyGatewayArgs) -> Result<String, Failure> 
 
 /// The policy, unless it needs a feature that the platform lacks.
 fn ready(args: &Common, platform: &str, kind: &str) -> Result<Ready, Failure> {
-    let (document, policy) = document::read_valid(&args.policy)?;
+    let ReadPolicy {
+        document, policy, ..
+    } = document::read_valid(&args.policy, &args.directory)?;
     if let Some(index) = policy.payloads.iter().position(|payload| payload.hold) {
         return Err(Failure::Usage(format!(
             "/payloads/{index}/hold: {platform} cannot hold a request until its body has passed: \

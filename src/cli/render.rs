@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
-use super::envoy::{Address, Filter, FilterSource};
+use super::document::ReadPolicy;
+use super::envoy::{Address, Configuration, Filter, FilterSource};
 use super::{EnvoyArgs, ExtensionArgs, Failure, ListenerArgs, document, envoy};
 use crate::base::invariant::invariant;
 use crate::policy::Policy;
 use crate::policy::callers::{Place, Source};
 use crate::policy::document::{Node, Value};
+use crate::policy::packed::Packed;
 
 pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
-    let (document, policy) = document::read_valid(&args.listener.policy)?;
+    let ReadPolicy {
+        document, policy, ..
+    } = document::read_valid(&args.listener.policy, &args.listener.directory)?;
     let listener = listener(&args.listener, &document, &policy)?;
     let engine = engine(args, &policy)?;
     let collector = args.listener.otlp.as_ref();
@@ -71,7 +75,9 @@ fn engine(args: &EnvoyArgs, policy: &Policy) -> Result<String, Failure> {
 }
 
 pub(super) fn listeners(args: &ListenerArgs) -> Result<String, Failure> {
-    let (document, policy) = document::read_valid(&args.policy)?;
+    let ReadPolicy {
+        document, policy, ..
+    } = document::read_valid(&args.policy, &args.directory)?;
     Ok(envoy::discovery_response(&listener(
         args, &document, &policy,
     )?))
@@ -91,10 +97,10 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
     for warning in unset(args, policy) {
         warn(&warning);
     }
-    let json = json(document, policy, collector);
+    let configuration = configuration(document, policy, collector);
     let filter = match (&args.extension, &args.wasm) {
         (Some(extension), _) => FilterSource::Watched(extension),
-        (None, Some(wasm)) => FilterSource::Inline(filter(wasm, &json, policy)),
+        (None, Some(wasm)) => FilterSource::Inline(filter(wasm, configuration, policy)),
         (None, None) => {
             let missing = "add --wasm FILE, or --extension FILE".to_owned();
             return Err(Failure::Usage(missing));
@@ -104,24 +110,28 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
 }
 
 pub(super) fn extension(args: &ExtensionArgs) -> Result<String, Failure> {
-    let (document, policy) = document::read_valid(&args.policy)?;
-    let json = json(&document, &policy, args.otlp.as_ref());
-    Ok(filter(&args.wasm, &json, &policy).discovery_response())
+    let ReadPolicy {
+        document, policy, ..
+    } = document::read_valid(&args.policy, &args.directory)?;
+    let configuration = configuration(&document, &policy, args.otlp.as_ref());
+    Ok(filter(&args.wasm, configuration, &policy).discovery_response())
 }
 
 /// The policy for the filter, with the settings for the audit log.
-fn json(document: &Node, policy: &Policy, collector: Option<&Address>) -> String {
-    match collector {
-        Some(_) => envoy::audit::audited(document, policy).to_json(),
-        None => document.to_json(),
+fn configuration(document: &Node, policy: &Policy, collector: Option<&Address>) -> Configuration {
+    let audited = collector.map(|_| envoy::audit::audited(document, policy));
+    let document = audited.as_ref().unwrap_or(document);
+    match Packed::of(document, policy) {
+        Some(Packed { json, bytes }) => Configuration::Packed(json, bytes),
+        None => Configuration::Json(document.to_json()),
     }
 }
 
-fn filter<'a>(wasm: &'a Path, json: &'a str, policy: &'a Policy) -> Filter<'a> {
+fn filter<'a>(wasm: &'a Path, configuration: Configuration, policy: &'a Policy) -> Filter<'a> {
     let engine = policy.engine.as_ref();
     Filter {
         wasm,
-        policy: json,
+        policy: configuration,
         hold: policy.payloads.iter().any(|payload| payload.hold),
         password: engine.and_then(|engine| engine.password.as_deref()),
     }

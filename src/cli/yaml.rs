@@ -55,7 +55,7 @@ fn inline(node: &Node) -> String {
 }
 
 /// A string that no parser takes for another type, without quotes if it needs none.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     let plain = text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text

@@ -72,6 +72,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             checks,
             caller_cache,
         } = &mut *scratch;
+        request.now = now;
         request.read(self.host, policy, ends);
         let flow = match caller_cache.identify(request, policy) {
             Err(failure) => {

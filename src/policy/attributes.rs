@@ -64,10 +64,10 @@ pub(crate) const REFUSED_CREDENTIAL: &str = "refused";
 /// The name of the attribute that is the identifier of the secret that a request presents.
 pub(crate) const PRESENTED: &str = "presented";
 
-/// Words that select requests by something other than an attribute, or name a digest or the
-/// presented credential.
-pub(crate) const RESERVED: [&str; 9] = [
-    CREDENTIAL, "tier", "routes", "except", "route", "method", "host", "sha256", PRESENTED,
+/// Words that select requests by something other than an attribute, or name a part of an entry
+/// or the presented credential.
+pub(crate) const RESERVED: [&str; 10] = [
+    CREDENTIAL, "tier", "routes", "except", "route", "method", "host", "sha256", "until", PRESENTED,
 ];
 
 /// Words that cannot name a credential.

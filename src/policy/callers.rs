@@ -137,8 +137,11 @@ pub(super) fn read(map: &MapField<'_, lang::Callers>, context: &mut Context) -> 
     map.read_with(lang::Callers::DIRECTORY_ATTRIBUTES, |_, names| {
         names.each(|field, name| context.attributes.declare(&field, name))
     });
-    let directory = map.read_with(lang::Callers::DIRECTORY, |_, list| {
-        Some(directory::read(&list, context))
+    let directory = map.read_with(lang::Callers::DIRECTORY, |field, list| {
+        match context.packed.take() {
+            Some(table) => directory::of_table(table, &field, context),
+            None => Some(directory::read(&list, context)),
+        }
     });
     let credentials = credentials.map(|read| IdVec::from(read.unwrap_or_default()));
     let none = IdVec::default();

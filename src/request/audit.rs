@@ -4,6 +4,7 @@
 use super::credential::Identifier;
 use super::identify::AuthFailure;
 use crate::base::id::CredentialId;
+use crate::base::time::Timestamp;
 use crate::policy::attributes::AttributeId;
 use crate::policy::directory::Digest;
 
@@ -45,6 +46,8 @@ pub enum CredentialOutcome<'d> {
     Known(&'d Digest),
     /// The directory does not have it.
     Unknown(&'d Digest),
+    /// The directory's entry ended at this instant.
+    Expired(&'d Digest, Timestamp),
     /// The directory does not have it, and another credential identifies the caller.
     PassedOver,
 }

@@ -16,6 +16,7 @@ use super::head::Request;
 use super::identify::{AuthFailure, Caller, KeptValues, identify, is_asked};
 use crate::base::id::LimitId;
 use crate::base::property::Property;
+use crate::base::time::Timestamp;
 use crate::limit::Rule;
 use crate::policy::Policy;
 use crate::policy::callers::Source;
@@ -42,6 +43,8 @@ pub struct CallerCache {
 #[derive(Debug)]
 pub struct CachedCaller {
     pub(super) values: KeptValues,
+    /// The first instant at which one of its secrets is unknown.
+    pub(super) until: Option<Timestamp>,
     /// The rule and the counter of each limit that the caller has met, by limit.
     counters: RefCell<Vec<(LimitId, Key, Rule)>>,
     /// The caller's part of the access log.
@@ -65,6 +68,11 @@ impl Hasher for AsItIs {
 }
 
 impl CachedCaller {
+    /// Whether all its secrets are known still.
+    fn is_valid(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
     /// The counter of this limit, and its rule; `find` finds them the first time, if they follow
     /// from the caller alone.
     pub(super) fn counter(
@@ -116,7 +124,13 @@ impl CallerCache {
             self.callers.clear();
         }
         match self.callers.entry(identity_inputs) {
-            Entry::Occupied(known) => Ok(Caller::recalled(known.into_mut())),
+            Entry::Occupied(known) if known.get().is_valid(request.now) => {
+                Ok(Caller::recalled(known.into_mut()))
+            }
+            Entry::Occupied(ended) => {
+                ended.remove();
+                identify(request, policy)
+            }
             Entry::Vacant(place) => {
                 let caller = identify(request, policy)?;
                 let (values, bytes) = caller.values();
@@ -125,6 +139,7 @@ impl CallerCache {
                 }
                 let regular = CachedCaller {
                     values,
+                    until: caller.until(),
                     counters: RefCell::default(),
                     log_text: OnceCell::new(),
                 };
@@ -212,6 +227,8 @@ mod tests {
           directory:
             - { sha256: 2edfd8eebd74397de51dc8b25c2c6f174f58ac64bd1e804cb25f03e0f0e4e3f4,
                 org: acme }
+            - { sha256: 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b,
+                until: 1970-01-02, org: globex }
           attributes:
             org: [{ directory: org }, { header: x-org, trusted: true }]
             region: [{ header: x-region, trusted: true }]
@@ -300,6 +317,32 @@ mod tests {
                     &expected
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_caller_whose_secret_expires_is_forgotten() {
+        let policy = policy();
+        let org = policy.attributes.find("org").unwrap();
+        let mut caller_cache = CallerCache::new(&[7; 16]);
+        let mut request = Request {
+            headers: Headers::new(Headers::encode(&[("x-api-key", b"secret")])),
+            ..Request::default()
+        };
+        request.path.read(b"/v2/a");
+        policy
+            .routes
+            .matches(b"GET", &request.path, &mut request.matches);
+        let end: u64 = 2 * 86_400 * 1_000_000_000;
+        for (now, expected) in [
+            (0, Some(&b"globex"[..])),
+            (end - 1, Some(b"globex")),
+            (end, None),
+            (end + 1, None),
+        ] {
+            request.now = Timestamp::from_nanos(now);
+            let caller = caller_cache.identify(&request, &policy).unwrap();
+            assert_eq!(caller.value(org), expected, "{now}");
         }
     }
 

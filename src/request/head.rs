@@ -4,6 +4,7 @@ use super::authority::Authority;
 use super::properties::RequestProperties;
 use crate::base::id::TierId;
 use crate::base::path::{Ambiguity, PathBuffer, Readings, ambiguity};
+use crate::base::time::Timestamp;
 use crate::host::headers::Headers;
 use crate::host::stream::{Dialect, Properties, RequestHead};
 use crate::policy::Policy;
@@ -14,6 +15,8 @@ use crate::policy::route::Matches;
 /// A request, as far as it is looked at. Its buffers are used again for the next one.
 #[derive(Debug, Default)]
 pub struct Request {
+    /// When it arrived.
+    pub now: Timestamp,
     /// All headers.
     pub headers: Headers,
     /// Properties of the proxy.

@@ -2,25 +2,22 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest as _, Sha256};
-
 use super::attributes::{resolve_attributes, resolve_without_credentials};
-use super::audit::{CredentialOutcome, GoOn, NoTrace, Origin, Trace};
+use super::audit::{GoOn, NoTrace, Origin, Trace};
 use super::caller_cache::CachedCaller;
-use super::credential::{self, Ambiguous, Identifier, Presented};
+use super::credential::Identifier;
 use super::head::Request;
-use super::issuers::IssuerSet;
-use crate::base::id::CredentialId;
+use super::present::present;
+use crate::base::time::Timestamp;
 use crate::policy::Policy;
 use crate::policy::attributes::{AttributeId, Attributes, NO_CREDENTIAL};
-use crate::policy::callers::OnUnidentified;
-use crate::policy::callers::credential::Credential;
-use crate::policy::directory::Digest;
 
 /// A caller: the values of the policy's attributes, as far as it has them.
 #[derive(Debug)]
 pub struct Caller<'r> {
     values: Values<'r>,
+    /// The first instant at which one of its secrets is unknown.
+    until: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -94,6 +91,7 @@ impl<'r> Caller<'r> {
     fn unknown(policy: &Policy) -> Self {
         Self {
             values: Values::Found(vec![None; policy.attributes.count()]),
+            until: None,
         }
     }
 
@@ -101,7 +99,17 @@ impl<'r> Caller<'r> {
     pub(super) const fn recalled(regular: &'r CachedCaller) -> Self {
         Self {
             values: Values::Recalled(regular),
+            until: regular.until,
         }
+    }
+
+    /// The first instant at which one of the caller's secrets is unknown.
+    pub(super) const fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    pub(super) fn ends_by(&mut self, until: Option<Timestamp>) {
+        self.until = [self.until, until].into_iter().flatten().min();
     }
 
     /// The cached caller, if there is one.
@@ -153,7 +161,7 @@ impl<'r> Caller<'r> {
     }
 
     /// Sets a value; an error if another one is set.
-    fn set_or_conflict(
+    pub(super) fn set_or_conflict(
         &mut self,
         attribute: AttributeId,
         value: Value<'r>,
@@ -280,111 +288,4 @@ pub(crate) fn is_asked(request: &Request, policy: &Policy) -> bool {
             .readings()
             .any(|reading| routes.iter().any(|id| reading.matches.contains(*id)))
     })
-}
-
-/// Whether an unknown credential is skipped because the one before it that it names is presented.
-fn gives_way(
-    id: CredentialId,
-    credential: &Credential,
-    presented: &IssuerSet,
-    policy: &Policy,
-) -> bool {
-    policy
-        .callers
-        .credentials
-        .entries()
-        .take_while(|(other, _)| *other < id)
-        .filter(|(_, other)| Some(other.attribute) == credential.unless)
-        .any(|(other, _)| presented.contains(other))
-}
-
-/// The secret that a request presents: of several the first that is not accepted, otherwise the
-/// first.
-#[derive(Default)]
-struct Sent {
-    first: Option<Identifier>,
-    refused: Option<Identifier>,
-}
-
-impl Sent {
-    fn add(&mut self, identifier: Option<Identifier>, is_accepted: bool) {
-        self.first = self.first.or(identifier);
-        if !is_accepted {
-            self.refused = self.refused.or(identifier);
-        }
-    }
-
-    fn identifier(&self) -> Option<Identifier> {
-        self.refused.or(self.first)
-    }
-}
-
-/// Looks up the credentials of `request`. Returns which of them it presents.
-fn present<'r>(
-    caller: &mut Caller<'r>,
-    request: &'r Request,
-    policy: &'r Policy,
-    trace: &mut impl Trace,
-) -> Result<IssuerSet, AuthFailure> {
-    let callers = &policy.callers;
-    let mut presented = IssuerSet::default();
-    let mut first_accepted = None;
-    let mut sent = Sent::default();
-    for (id, credential) in callers.credentials.entries() {
-        let (is_accepted, identifier) = match credential::find(request, &credential.place) {
-            Err(Ambiguous) => {
-                trace.credential(id, CredentialOutcome::Ambiguous);
-                trace.refuse(AuthFailure::Ambiguous, Some(credential.attribute))?;
-                continue;
-            }
-            Ok(None) => continue,
-            Ok(Some(Presented::Verified(identifier))) => {
-                trace.credential(id, CredentialOutcome::Verified(identifier));
-                (true, identifier)
-            }
-            Ok(Some(Presented::Secret(secret))) => {
-                let digest: Digest = Sha256::digest(&secret).into();
-                let is_accepted = match callers.directory.find(&digest) {
-                    Some(mut values) => {
-                        trace.credential(id, CredentialOutcome::Known(&digest));
-                        values.try_for_each(|(attribute, text)| {
-                            let value = Value::Text(Cow::Borrowed(text.as_bytes()));
-                            caller.set_or_conflict(attribute, value, Origin::Entry(id), trace)
-                        })?;
-                        true
-                    }
-                    // The other credential identifies the caller.
-                    None if gives_way(id, credential, &presented, policy) => {
-                        trace.credential(id, CredentialOutcome::PassedOver);
-                        continue;
-                    }
-                    None => {
-                        trace.credential(id, CredentialOutcome::Unknown(&digest));
-                        if callers.unknown == OnUnidentified::Refuse {
-                            trace.refuse(AuthFailure::Unknown, Some(credential.attribute))?;
-                        }
-                        false
-                    }
-                };
-                (is_accepted, Some(credential::identifier(&digest)))
-            }
-        };
-        if let Some(identifier) = identifier {
-            let value = Value::Identifier(identifier);
-            caller.set_or_conflict(credential.attribute, value, Origin::Credential(id), trace)?;
-        }
-        sent.add(identifier, is_accepted);
-        presented.add(id);
-        first_accepted = first_accepted.or(Some(credential).filter(|_| is_accepted));
-    }
-    if let Some(attribute) = policy.attributes.presented() {
-        caller.set(attribute, sent.identifier().map(Value::Identifier));
-    }
-    if let Some(first) = first_accepted {
-        let name = Value::Text(Cow::Borrowed(first.name.as_bytes()));
-        caller.set_or_conflict(Attributes::CREDENTIAL, name, Origin::First, trace)?;
-    } else if presented.is_empty() && callers.absent == OnUnidentified::Refuse {
-        trace.refuse(AuthFailure::Absent, None)?;
-    }
-    Ok(presented)
 }

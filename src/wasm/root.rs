@@ -18,7 +18,8 @@ use crate::host::fault::Fault;
 use crate::host::stream::{MetricId, MetricKind, Uptime as _};
 use crate::payload::memory::Budget;
 use crate::policy::Policy;
-use crate::policy::document::from_configuration;
+use crate::policy::error::PolicyError;
+use crate::policy::packed::{self, ConfigurationError};
 use crate::queue::membership::RootId;
 use crate::queue::stream::Action;
 use crate::queue::worker::{ACTIONS_MAX, TICK, Worker};
@@ -41,7 +42,7 @@ const ERRORS_LOGGED_MAX: usize = 20;
 /// Starts the policy of a root, which has `size` bytes; `None` if it cannot, which the log
 /// explains.
 pub(super) fn start(root: RootId, size: usize) -> Option<Runtime<Envoy>> {
-    let policy = compile(&abi::bytes(Buffer::PluginConfiguration, 0, size))?;
+    let policy = compile(size)?;
     let summary = format!(
         "policy {}, revision {}: {}, {}",
         policy.name,
@@ -156,29 +157,32 @@ fn with_worker<T>(ask: impl FnOnce(&mut Worker<Envoy>) -> T) -> Option<T> {
     WORKER.with_borrow(|worker| worker.as_ref().map(|worker| ask(&mut worker.borrow_mut())))
 }
 
-/// Compiles the policy; its errors go to the log.
-fn compile(configuration: &[u8]) -> Option<Policy> {
-    let document = from_configuration(configuration)
-        .inspect_err(|syntax| error!("policy rejected: {syntax}"))
-        .ok()?;
-    let compiled = Policy::compile(&document);
-    compiled
-        .inspect_err(|errors| {
-            for error in errors.iter().take(ERRORS_LOGGED_MAX) {
-                error!("policy rejected: {error}");
-            }
-            if let Some(more) = errors
-                .len()
-                .checked_sub(ERRORS_LOGGED_MAX)
-                .filter(|more| *more > 0)
-            {
-                error!(
-                    "policy rejected: {}; `sluicegate check` lists them all",
-                    counted(more, "more error")
-                );
-            }
-        })
-        .ok()
+/// Compiles the policy in a configuration of `size` bytes; its errors go to the log.
+fn compile(size: usize) -> Option<Policy> {
+    let part = |start, bytes| abi::bytes(Buffer::PluginConfiguration, start, bytes);
+    match packed::read(size, part) {
+        Ok(policy) => return Some(policy),
+        Err(ConfigurationError::Syntax(syntax)) => error!("policy rejected: {syntax}"),
+        Err(ConfigurationError::Table(damage)) => error!("policy rejected: {damage}"),
+        Err(ConfigurationError::Policy(errors)) => log_errors(&errors),
+    }
+    None
+}
+
+fn log_errors(errors: &[PolicyError]) {
+    for error in errors.iter().take(ERRORS_LOGGED_MAX) {
+        error!("policy rejected: {error}");
+    }
+    if let Some(more) = errors
+        .len()
+        .checked_sub(ERRORS_LOGGED_MAX)
+        .filter(|more| *more > 0)
+    {
+        error!(
+            "policy rejected: {}; `sluicegate check` lists them all",
+            counted(more, "more error")
+        );
+    }
 }
 
 fn define(kind: MetricKind, name: &str) -> MetricId {

@@ -97,7 +97,7 @@ fn a_map_is_closed_for_the_schema_if_it_is_for_the_reader() {
 }
 
 /// Strings for [`candidates`].
-const TEXTS: [&str; 74] = [
+const TEXTS: [&str; 76] = [
     "",
     "a",
     "a-_9",
@@ -106,6 +106,8 @@ const TEXTS: [&str; 74] = [
     "tier",
     "routes",
     "sha256",
+    "until",
+    "2027-01-31",
     "token",
     "read",
     "acme",

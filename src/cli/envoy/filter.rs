@@ -1,6 +1,10 @@
 //! The filter with its policy: in a listener, or in a file of its own that Envoy watches.
 
+use std::fmt::Write as _;
 use std::path::Path;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 
 use crate::cli::yaml::{indented, indented_tail, quoted, single_quoted};
 
@@ -11,12 +15,54 @@ const NAME: &str = "sluicegate";
 pub(in crate::cli) struct Filter<'a> {
     /// The path of the filter on the machine that runs Envoy.
     pub(in crate::cli) wasm: &'a Path,
-    /// The policy as JSON.
-    pub(in crate::cli) policy: &'a str,
+    /// The policy.
+    pub(in crate::cli) policy: Configuration,
     /// Let requests wait for their bodies.
     pub(in crate::cli) hold: bool,
     /// The variable in Envoy's environment that has the engine's password.
     pub(in crate::cli) password: Option<&'a str>,
+}
+
+/// The policy in the form in which Envoy hands it to the filter.
+pub(in crate::cli) enum Configuration {
+    /// As JSON.
+    Json(String),
+    /// With a large directory: its JSON without the directory, for people, and all of it.
+    Packed(String, Vec<u8>),
+}
+
+impl Configuration {
+    /// The lines of the message, without indentation.
+    fn message(&self) -> String {
+        match self {
+            Self::Json(json) => format!(
+                "\"@type\": type.googleapis.com/google.protobuf.StringValue\nvalue: {}\n",
+                single_quoted(json)
+            ),
+            Self::Packed(json, bytes) => format!(
+                "# This policy, and its directory in the form that the filter searches:\n# \
+                 {}\n\"@type\": type.googleapis.com/google.protobuf.BytesValue\nvalue: {}\n",
+                ascii(json),
+                STANDARD.encode(bytes)
+            ),
+        }
+    }
+}
+
+/// JSON in ASCII, for a comment: some parsers take other characters for the end of a line.
+fn ascii(json: &str) -> String {
+    let mut text = String::new();
+    for character in json.chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
 }
 
 /// The source of a listener's filter.
@@ -63,7 +109,7 @@ impl Filter<'_> {
             hold = hold,
             wasm = quoted(&self.wasm.display().to_string()),
             environment = environment,
-            policy = single_quoted(self.policy),
+            configuration = indented(&self.policy.message(), 4).trim_end(),
         )
     }
 

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::time;
 use crate::base::time::Timestamp;
+use crate::cli::directory::DirectoryArgs;
 
 /// Most requests that are counted before the one that is explained.
 const REPEAT_MAX: u64 = 1_000_000;
@@ -17,6 +18,8 @@ const REPEAT_MAX: u64 = 1_000_000;
 pub(in crate::cli) struct ExplainArgs {
     /// The policy, YAML or JSON; `-` is the standard input.
     pub(super) policy: PathBuf,
+    #[command(flatten)]
+    pub(super) directory: DirectoryArgs,
     /// The request's method.
     #[arg(long, short = 'X', default_value = "GET")]
     pub(super) method: String,

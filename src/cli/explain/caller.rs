@@ -2,7 +2,7 @@
 
 use super::explanation::{Attribute, Callers, Credential, Found, Refused};
 use super::recorder::{CredentialRecord, Recorder, ValueRecord, lossy};
-use super::{explanation, matched};
+use super::{explanation, matched, time};
 use crate::base::id::CredentialId;
 use crate::base::property::Property;
 use crate::policy::Policy;
@@ -74,6 +74,9 @@ impl Words<'_> {
                 Some(CredentialRecord::Unknown(identifier)) => {
                     (Found::Unknown, Some(identifier.clone()))
                 }
+                Some(CredentialRecord::Expired(identifier, _)) => {
+                    (Found::Expired, Some(identifier.clone()))
+                }
                 Some(CredentialRecord::Verified(identifier)) => {
                     (Found::Verified, identifier.clone())
                 }
@@ -113,7 +116,13 @@ impl Words<'_> {
         let name = credential.map_or("", |credential| &credential.name);
         match (why, &self.record.repeated, &self.record.conflict) {
             (AuthFailure::Absent, ..) => "no credential is presented".to_owned(),
-            (AuthFailure::Unknown, ..) => format!("the directory does not have this {name}"),
+            (AuthFailure::Unknown, ..) => match self.record.credentials.values().next_back() {
+                Some(CredentialRecord::Expired(_, until)) => format!(
+                    "the directory's entry of this {name} was valid until {}",
+                    time::rfc3339(*until)
+                ),
+                Some(_) | None => format!("the directory does not have this {name}"),
+            },
             (AuthFailure::Ambiguous, Some((attribute, number)), _) => {
                 format!(
                     "the source of {} occurs twice: {}",

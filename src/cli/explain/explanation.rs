@@ -117,6 +117,8 @@ pub(super) enum Found {
     Known,
     /// The directory does not have it.
     Unknown,
+    /// The directory's entry has ended.
+    Expired,
     /// An earlier filter has verified it.
     Verified,
     /// It is unknown, and another one identifies the caller.

@@ -11,8 +11,10 @@ use crate::base::property::Property;
 use crate::base::time::Timestamp;
 use crate::host::headers::Headers;
 use crate::host::stream::{Clock, Properties, RequestHead};
+use crate::policy::Policy;
 use crate::policy::callers::source::certificate_parts;
 use crate::policy::reader::is_token;
+use crate::request::head::Request;
 
 /// One request, and the proxy's properties of it.
 #[derive(Debug)]
@@ -121,6 +123,16 @@ impl Proxy {
             headers,
             answers: Default::default(),
         }
+    }
+
+    /// The request, as `policy` looks at it.
+    pub(super) fn request(&self, policy: &Policy) -> Request {
+        let mut request = Request {
+            now: self.now,
+            ..Request::default()
+        };
+        request.read(self, policy, !self.has_body());
+        request
     }
 
     /// Whether it says that it has a body, or is of a method that has one.

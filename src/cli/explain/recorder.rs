@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::id::CredentialId;
+use crate::base::time::Timestamp;
 use crate::policy::attributes::AttributeId;
 use crate::request::audit::{CredentialOutcome, Origin, Trace};
 use crate::request::credential::{Identifier, identifier};
@@ -36,6 +37,7 @@ pub(super) enum CredentialRecord {
     Verified(Option<String>),
     Known(String),
     Unknown(String),
+    Expired(String, Timestamp),
     PassedOver,
 }
 
@@ -49,6 +51,9 @@ impl Trace for Recorder {
             CredentialOutcome::Known(digest) => CredentialRecord::Known(text(&identifier(digest))),
             CredentialOutcome::Unknown(digest) => {
                 CredentialRecord::Unknown(text(&identifier(digest)))
+            }
+            CredentialOutcome::Expired(digest, until) => {
+                CredentialRecord::Expired(text(&identifier(digest)), until)
             }
             CredentialOutcome::PassedOver => CredentialRecord::PassedOver,
         };

@@ -14,14 +14,14 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     Ok(Timestamp::from_nanos(nanos))
 }
 
-pub(super) fn rfc3339(at: Timestamp) -> String {
+pub(in crate::cli) fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_nanosecond(at.nanos().into())
         .unwrap_or_default()
         .to_string()
 }
 
 /// The time of this machine, to the second.
-pub(super) fn now() -> Timestamp {
+pub(in crate::cli) fn now() -> Timestamp {
     #[expect(
         clippy::disallowed_methods,
         reason = "the one clock of the command line: a request without --at arrives now"

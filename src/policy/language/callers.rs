@@ -9,7 +9,7 @@ use super::Constraint;
 use super::formats::Text;
 use super::formats::{
     CapturePath, CookieName, Digest, HeaderName, HostText, NewAttribute, NewCredential, NodeSteps,
-    ParameterName, Reference, Scheme, Steps,
+    ParameterName, Reference, Scheme, Steps, Until,
 };
 use super::key::{mapping, words};
 use super::kind::{Choice, Count32, List, Map, Set, True, TrueOr};
@@ -143,6 +143,9 @@ mapping! {
     DirectoryEntry "{ sha256: <64 hexadecimal digits>, org: acme }" {
         /// The SHA-256 of the secret: `printf %s KEY | sha256sum`.
         SHA256 "sha256": Digest, required;
+        /// The last day on which the secret is known, in UTC, or the time from which on it is
+        /// unknown, with its offset.
+        UNTIL "until": Until, optional "without end";
     }
     rest Rest {
         key: "any other name",

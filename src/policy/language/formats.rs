@@ -8,7 +8,7 @@ use super::parse;
 #[cfg(not(target_arch = "wasm32"))]
 use super::{Shape, patterns};
 use crate::base::network::Network;
-use crate::base::time::Span;
+use crate::base::time::{Span, Timestamp};
 use crate::base::units::{Percent, Refill, parse_size, parse_span, parse_timeout};
 use crate::base::zone::Zone;
 use crate::limit::period::Period as Window;
@@ -239,6 +239,14 @@ text! {
     Digest -> directory::Digest, |field| parse::digest(field);
     name: "Digest", values: "64 hexadecimal digits",
     pattern: Some("^[0-9A-Fa-f]{64}$".to_owned()),
+}
+
+text! {
+    /// A date, such as `2027-01-31`, or a time with its offset, such as `2027-01-31T18:00:00Z`
+    /// (RFC 3339), from 1970 to 2554.
+    Until -> Timestamp, |field| parse::until(field);
+    name: "Until", values: "date or time of RFC 3339",
+    pattern: Some(patterns::until()), examples: &["2027-01-31", "2027-01-31T18:00:00Z"],
 }
 
 text! {

@@ -5,6 +5,8 @@ use super::formats::{CONTENT_TYPE_BYTES_MAX, STEPS_MAX, Step};
 use super::kind::Kind;
 use super::templates::TemplateText;
 use crate::base::network::Network;
+use crate::base::rfc3339;
+use crate::base::time::Timestamp;
 use crate::base::zone::Zone;
 use crate::payload::json::JsonPath;
 use crate::policy::callers::Steps as Path;
@@ -160,6 +162,16 @@ pub(super) fn digest(field: Field<'_>) -> Option<Digest> {
             field.string().and(None)
         }
     }
+}
+
+pub(super) fn until(field: Field<'_>) -> Option<Timestamp> {
+    rfc3339::until(field.string()?).or_else(|| {
+        field.refuse(Reason::NotA {
+            wanted: "a date such as 2027-01-31, or a time with its offset such as \
+                     2027-01-31T18:00:00Z, from 1970 to 2554",
+            found: "another string",
+        })
+    })
 }
 
 /// A text with placeholders, of at most `max` bytes.

@@ -60,6 +60,12 @@ pub(super) fn revision() -> String {
     format!("^[0-9A-Za-z._:/@+-]{{1,{REVISION_BYTES_MAX}}}$")
 }
 
+pub(super) fn until() -> String {
+    let time = "[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?";
+    let offset = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
+    format!("^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:{time}{offset})?$")
+}
+
 pub(super) fn route() -> String {
     format!("^(?:{METHOD}(?:,{METHOD})* )?{}$", path())
 }

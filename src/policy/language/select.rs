@@ -44,13 +44,15 @@ mapping! {
         /// `client_address: [192.0.2.0/24, 2001:db8::/32]`.
         CLIENT_ADDRESS "client_address": OneOrMany<NetworkText, 1_000>, optional "any";
     }
-    rest attributes(&["route", "method", "host", "sha256"]);
+    rest attributes(&["route", "method", "host", "sha256", "until"]);
 }
 
 mapping! {
     /// Selects callers: all conditions must hold.
     CallerSelector "{ org: acme }" constraints [Constraint::NotEmpty] {}
-    rest attributes(&["tier", "routes", "except", "route", "method", "host", "sha256"]);
+    rest attributes(&[
+        "tier", "routes", "except", "route", "method", "host", "sha256", "until",
+    ]);
 }
 
 /// Conditions on the attributes of a caller.

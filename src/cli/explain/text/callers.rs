@@ -41,6 +41,7 @@ fn credential(credential: &Credential) -> [String; 3] {
         Found::NotPresented => "not presented",
         Found::Known => "known to the directory",
         Found::Unknown => "unknown to the directory",
+        Found::Expired => "unknown: its entry in the directory has expired",
         Found::Verified => "verified by an earlier filter",
         Found::PassedOver => "unknown, and ignored: another one identifies the caller",
         Found::Ambiguous => "presented twice",
