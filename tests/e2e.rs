@@ -9,6 +9,9 @@
 )]
 
 #[cfg(test)]
+#[path = "e2e/archive.rs"]
+mod archive;
+#[cfg(test)]
 #[path = "e2e/audit.rs"]
 mod audit;
 #[cfg(test)]
@@ -27,6 +30,9 @@ mod harness;
 #[path = "e2e/many_keys.rs"]
 mod many_keys;
 #[cfg(test)]
+#[path = "e2e/images.rs"]
+mod images;
+#[cfg(test)]
 #[path = "support/otlp.rs"]
 mod otlp;
 #[cfg(test)]
@@ -36,11 +42,20 @@ mod process;
 #[path = "support/redis.rs"]
 mod redis;
 #[cfg(test)]
+#[path = "support/registry.rs"]
+mod registry;
+#[cfg(test)]
 #[path = "e2e/reload.rs"]
 mod reload;
 #[cfg(test)]
 #[path = "e2e/scenarios.rs"]
 mod scenarios;
+#[cfg(test)]
+#[path = "support/tokens.rs"]
+mod tokens;
+#[cfg(test)]
+#[path = "e2e/upgrades.rs"]
+mod upgrades;
 
 /// One test for each scenario, with the scenario's name.
 macro_rules! on_a_process {

@@ -30,7 +30,7 @@ use crate::limit::rolling::{ENTRIES_MAX, EXACT_QUOTA_MAX, Entry, Grain};
 use crate::limit::seats::{self, Holder};
 use crate::limit::{self, Rule, State, calendar, gcra, lock, rolling};
 
-const BUCKET: u8 = 0;
+const BUCKET: u8 = if cfg!(feature = "other-format") { 9 } else { 0 };
 const ROLLING: u8 = 1;
 const CALENDAR: u8 = 2;
 const ROLLING_COARSE: u8 = 3;

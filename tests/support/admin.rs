@@ -1,6 +1,6 @@
 //! Envoy's admin endpoint, as far as the scenarios need it.
 
-use crate::harness::{Call, Client};
+use crate::harness::{Call, Client, eventually};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -42,10 +42,11 @@ impl Admin {
 
     /// All counters and gauges whose name contains `part`, with their values.
     pub(crate) async fn stats(&self, part: &str) -> Vec<(String, u64)> {
-        let body = self
-            .text("/stats")
-            .await
-            .expect("the admin endpoint answers");
+        // A proxy that compiles a filter does not answer until it is done.
+        let body = eventually("the admin endpoint answers", async || {
+            self.text("/stats").await
+        })
+        .await;
         body.lines()
             .filter_map(|line| line.split_once(": "))
             .filter(|(name, _)| name.contains(part))

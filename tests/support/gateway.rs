@@ -3,13 +3,13 @@
 use crate::harness::driver::{Driver, Place, Signal};
 use crate::harness::render::{policy_as_struct, render, replace_policy, upstream_over_http2};
 use crate::harness::setup::{Edit, Setup};
-use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually, required};
+use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -78,8 +78,8 @@ impl TestBed {
             driver,
             directory,
         };
-        let wasm = required(setup.wasm);
-        fs::copy(&wasm, files.join("sluicegate.wasm"))
+        let wasm = &setup.wasm;
+        fs::copy(wasm, files.join("sluicegate.wasm"))
             .unwrap_or_else(|e| panic!("{}: {e}", wasm.display()));
         if setup.extension {
             gateway.write_extension(&gateway.extension(&setup.policy));
@@ -174,6 +174,16 @@ impl Gateway {
     /// Replaces the policy; returns once every worker uses it. Open connections keep the old one.
     pub(crate) async fn update(&self, policy: &Policy) -> Result<(), Rejected> {
         self.replace(&self.listeners(policy)).await
+    }
+
+    /// Replaces the filter by that of a file, under a new name, as an upgrade does; returns once
+    /// every worker uses it.
+    #[allow(dead_code, reason = "only on a process")]
+    pub(crate) async fn upgrade(&self, wasm: &Path, name: &str) {
+        fs::copy(wasm, self.directory.path().join(name)).expect("a filter");
+        let listeners = self.listeners(&self.policy);
+        let upgraded = listeners.replace("sluicegate.wasm", name);
+        self.replace(&upgraded).await.expect("a filter that starts");
     }
 
     /// Removes all listeners; returns once they drain.

@@ -83,6 +83,63 @@ fn rollings() -> impl Strategy<Value = State> {
     })
 }
 
+/// The bytes of a bucket, a rolling window, a calendar window, seats and a lock. A release that reads
+/// another form must not find the pages of this one.
+#[test]
+fn the_form_of_records_has_its_number() {
+    let (at, later) = (Timestamp::from_nanos(0x0102), Timestamp::from_nanos(0x0304));
+    let quota = Rough::decode(5);
+    let (generation, window) = (6, Span::from_seconds(7));
+    let states = [
+        State::Bucket(gcra::State {
+            tat: at,
+            refill: Refill::parse("1/s").unwrap(),
+            burst: 8,
+            generation,
+            charged: 9,
+            returned: 10,
+        }),
+        State::Rolling(rolling::State {
+            window,
+            grain: Grain::Exact,
+            generation,
+            quota,
+            entries: vec![Entry { at: NOW, units: 3 }],
+        }),
+        State::Calendar(calendar::State {
+            end: later,
+            taken: 11,
+            generation,
+            quota,
+        }),
+        State::Seats(seats::State {
+            holders: vec![Holder {
+                holder: 12,
+                until: later,
+            }],
+            ..seats::State::default()
+        }),
+        State::Lock(lock::State { until: later }),
+    ];
+    let hex = |state: &State| {
+        let mut bytes = Vec::new();
+        encode(state, &mut bytes).unwrap();
+        let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.concat()
+    };
+    assert_eq!(
+        states.each_ref().map(hex),
+        [
+            "00020100000000000001000000010000000800000006000000090000000a00000000000000",
+            "011405060000000700000000002a36fe9c971703",
+            "0204030000000000000b000000000000000600000005",
+            "0413000c000000000000000403000000000000",
+            "050403000000000000",
+        ],
+        "a new form needs a new FORMAT in store/shared/host_keys.rs, and a line in CHANGELOG.md"
+    );
+}
+
 #[test]
 fn all_seats_have_room_in_a_record() {
     let holders = (0..SEATS_MAX.into())

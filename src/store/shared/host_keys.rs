@@ -7,6 +7,14 @@ use crate::store::key::Secret;
 
 const KEY_BYTES: usize = 15;
 
+/// The number of the form that pages and records have. A build that stores another form has another
+/// number, so that it never reads these.
+const FORMAT: u8 = if cfg!(feature = "other-format") {
+    255
+} else {
+    4
+};
+
 const SECRET_KEY: &[u8] = b"sluicegate.sec1";
 
 const _: () = assert!(
@@ -23,12 +31,12 @@ pub fn secret<D: SharedData>(data: &D, candidate: &Secret) -> Result<Secret, Fau
 }
 
 /// Fifteen bytes, which the host's strings hold without an allocation. The first three name us
-/// and the form of a page, so that a build which stores another form never reads this one.
+/// and [`FORMAT`].
 pub(super) fn page_key(table: [u8; 8], number: u32) -> [u8; KEY_BYTES] {
     let [t0, t1, t2, t3, t4, t5, t6, t7] = table;
     let [n0, n1, n2, n3] = number.to_le_bytes();
     [
-        b's', b'g', 4, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3,
+        b's', b'g', FORMAT, t0, t1, t2, t3, t4, t5, t6, t7, n0, n1, n2, n3,
     ]
 }
 
