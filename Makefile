@@ -9,13 +9,15 @@ export SLUICEGATE := $(CURDIR)/target/release/sluicegate
 export SLUICEGATE_WASM := $(CURDIR)/target/wasm32-wasip1/release/sluicegate.wasm
 # The filter with a trap that a request can trigger, for tests of a failing VM.
 export SLUICEGATE_TRAP_WASM := $(CURDIR)/target/trap/wasm32-wasip1/release/sluicegate.wasm
+# The filter with counters of another form, for tests of an upgrade.
+export SLUICEGATE_OTHER_WASM := $(CURDIR)/target/trap/other.wasm
 
 # The end-to-end tests mostly wait, so at least four run at a time.
 RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n : 4)))
 export RUST_TEST_THREADS
 
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit soak phases e2e test-matrix test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke reference up down envoy-image clean trap
+.PHONY: help build run reload test check unit soak phases e2e test-matrix test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke reference dist test-dist image push up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,12 +58,14 @@ phases: build ## run the built filter in a host that checks each of its calls
 	@scripts/test-scenarios phases
 
 trap:
-	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(CURDIR)/target/trap \
+	export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(CURDIR)/target/trap && \
+	  cargo build --quiet --release --locked --lib --target wasm32-wasip1 --features other-format && \
+	  cp target/trap/wasm32-wasip1/release/sluicegate.wasm $(SLUICEGATE_OTHER_WASM) && \
 	  cargo build --quiet --release --locked --lib --target wasm32-wasip1 --features trap
 
 e2e: build trap ## run the scenarios against the built filter in an Envoy process, and the script in a Redis
-	REDIS="$$(scripts/get-redis)" && ENVOY="$$(scripts/get-envoy)" && export REDIS ENVOY && \
-	  $(CURDIR)/scripts/test-scenarios redis && $(CURDIR)/scripts/test-scenarios e2e
+	REDIS="$$(scripts/get-redis)" && ENVOY="$$(scripts/get-envoy)" && REGISTRY="$$(scripts/get-registry)" && \
+	  export REDIS ENVOY REGISTRY && $(CURDIR)/scripts/test-scenarios redis && $(CURDIR)/scripts/test-scenarios e2e
 
 test-matrix: build trap ## run scenarios of presets, updates and the engine on five versions of Envoy; VERSIONS="1.36.4 …" selects
 	@scripts/test-matrix $(VERSIONS)
@@ -107,6 +111,18 @@ reference: ## write docs/policy.md and docs/policy.schema.json after a change to
 	cargo run --quiet --locked --bin sluicegate -- reference > docs/policy.md.new
 	mv docs/policy.md.new docs/policy.md
 
+dist: ## build dist/: an archive per machine, SBOM and SHA256SUMS, the same bytes from the same commit
+	@scripts/dist
+
+test-dist: ## build dist/ in two directories, compare the bytes, and try the archive with Envoy and docker
+	@scripts/test-dist
+
+image: ## write the filter as OCI images to target/image, for Istio and Envoy Gateway; WASM=FILE takes a built one
+	@scripts/image
+
+push: ## push these images to a registry, without docker: IMAGE=HOST/NAME:TAG
+	@scripts/push "$(IMAGE)"
+
 up: ## as `make run`, in docker, on 127.0.0.1:$SLUICEGATE_PORT (8080); with shared limits also on SLUICEGATE_PORT_2 (8082)
 	@scripts/up
 
@@ -116,5 +132,5 @@ down: ## remove the containers of `make up`, and the counters of its engine
 envoy-image: ## build an Envoy image for machines that cannot pull one
 	@scripts/envoy-image
 
-clean: ## remove target/ and .venv/
-	rm -rf target .venv
+clean: ## remove target/, dist/ and .venv/
+	rm -rf target dist .venv
