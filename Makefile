@@ -16,8 +16,11 @@ export SLUICEGATE_OTHER_WASM := $(CURDIR)/target/trap/other.wasm
 RUST_TEST_THREADS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n : 4)))
 export RUST_TEST_THREADS
 
+# The policy and the image of the manifests in envoy/kubernetes.
+MANIFESTS := --policy envoy/presets/enterprise-v2.yaml --image oci://registry.example/sluicegate:0.1.0
+
 .NOTPARALLEL:
-.PHONY: help build run reload test check unit soak phases e2e test-matrix test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke reference dist test-dist image push up down envoy-image clean trap
+.PHONY: help build run reload test check unit soak phases e2e test-matrix test-docker advisories coverage bench micro micro-check micro-baseline fuzz-smoke reference manifests dist test-dist image push up down envoy-image clean trap
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +70,7 @@ e2e: build trap ## run the scenarios against the built filter in an Envoy proces
 	REDIS="$$(scripts/get-redis)" && ENVOY="$$(scripts/get-envoy)" && REGISTRY="$$(scripts/get-registry)" && \
 	  export REDIS ENVOY REGISTRY && $(CURDIR)/scripts/test-scenarios redis && $(CURDIR)/scripts/test-scenarios e2e
 
-test-matrix: build trap ## run scenarios of presets, updates and the engine on five versions of Envoy; VERSIONS="1.36.4 …" selects
+test-matrix: build trap ## run scenarios of presets, updates, Kubernetes and the engine on five versions of Envoy; VERSIONS="oldest 1.39.3 …" selects
 	@scripts/test-matrix $(VERSIONS)
 
 test-docker: build trap ## run the same scenarios in containers, and those that need containers
@@ -110,6 +113,12 @@ reference: ## write docs/policy.md and docs/policy.schema.json after a change to
 	mv docs/policy.schema.json.new docs/policy.schema.json
 	cargo run --quiet --locked --bin sluicegate -- reference > docs/policy.md.new
 	mv docs/policy.md.new docs/policy.md
+
+manifests: ## write the manifests of envoy/kubernetes after a change to `render` or to their preset
+	cargo run --quiet --locked --bin sluicegate -- render istio $(MANIFESTS) > envoy/kubernetes/istio/sluicegate.yaml.new
+	mv envoy/kubernetes/istio/sluicegate.yaml.new envoy/kubernetes/istio/sluicegate.yaml
+	cargo run --quiet --locked --bin sluicegate -- render envoy-gateway $(MANIFESTS) --gateway eg > envoy/kubernetes/envoy-gateway/sluicegate.yaml.new
+	mv envoy/kubernetes/envoy-gateway/sluicegate.yaml.new envoy/kubernetes/envoy-gateway/sluicegate.yaml
 
 dist: ## build dist/: an archive per machine, SBOM and SHA256SUMS, the same bytes from the same commit
 	@scripts/dist

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use directory::DirectoryArgs;
-use envoy::Address;
+use envoy::{Address, EngineArgs};
 use explain::ExplainArgs;
 
 use crate::base::version::BUILD;
@@ -151,14 +151,8 @@ struct EnvoyArgs {
     /// Metadata of the proxy, for the policy's `node_metadata`: KEY=VALUE. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = envoy::parse_pair)]
     node_metadata: Vec<(String, String)>,
-    /// The Redis or Valkey of the policy's limits with `scope: global`: HOST:PORT of the primary.
-    /// Nothing is added if the policy has no such limit.
-    #[arg(long, value_parser = Address::parse)]
-    engine: Option<Address>,
-    /// Use TLS to it, and trust the certificates that these sign: the path of a PEM file on the
-    /// machine that runs Envoy.
-    #[arg(long, value_name = "CA", requires = "engine")]
-    engine_tls: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Why a command did not succeed.

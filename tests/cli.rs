@@ -16,6 +16,8 @@ mod filters;
 mod keys;
 #[path = "cli/kubernetes.rs"]
 mod kubernetes;
+#[path = "cli/manifests.rs"]
+mod manifests;
 #[path = "cli/manual.rs"]
 mod manual;
 #[path = "cli/shared.rs"]

@@ -4,11 +4,11 @@ pub(super) mod audit;
 mod engine;
 mod filter;
 
-pub(super) use engine::cluster as engine_cluster;
+pub(super) use engine::EngineArgs;
 pub(super) use filter::{Configuration, Filter, FilterSource};
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
@@ -84,8 +84,12 @@ fn is_host(text: &str) -> bool {
 
 impl Address {
     /// The host, without brackets.
-    fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 }
 
@@ -110,14 +114,14 @@ pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
 /// The name of the upstream's cluster.
 pub(super) const UPSTREAM: &str = "upstream";
 
-/// A complete bootstrap, with the cluster of the engine. If a key of `metadata` occurs more than
+/// A complete bootstrap, with `clusters` besides the upstream's. If a key of `metadata` occurs more than
 /// once, the last value counts.
 pub(super) fn bootstrap(
     listeners: &Listeners<'_>,
     upstream: &Address,
     admin: &Address,
     metadata: &[(String, String)],
-    engine: &str,
+    clusters: &str,
 ) -> String {
     let (resources, statics) = match listeners {
         Listeners::Static(listener) => (
@@ -148,25 +152,23 @@ pub(super) fn bootstrap(
         [] => String::new(),
         pairs => format!(", metadata: {{ {} }}", pairs.join(", ")),
     };
-    let mut tags = String::new();
-    for label in LABELS {
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            tags,
-            "    - {{ tag_name: {label}, regex: '({label}=\\.=(.*?);\\.;)' }}"
-        );
-    }
     format!(
         include_str!("envoy/bootstrap.yaml.in"),
         metadata = metadata,
         admin = admin,
-        tags = tags,
+        tags = indented(&stats_tags(), 4),
         resources = resources,
         statics = statics,
         name = UPSTREAM,
         upstream = upstream,
-        engine = engine,
+        clusters = clusters,
     )
+}
+
+/// The rules that extract the labels of the filter's counters from their names, as a list.
+pub(super) fn stats_tags() -> String {
+    let rule = |label| format!("- {{ tag_name: {label}, regex: '({label}=\\.=(.*?);\\.;)' }}\n");
+    LABELS.into_iter().map(rule).collect()
 }
 
 /// The content of the file for `--listeners`.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::document::ReadPolicy;
 use super::envoy::{Address, Configuration, Filter, FilterSource};
+use super::yaml::{indented, indented_tail};
 use super::{EnvoyArgs, ExtensionArgs, Failure, ListenerArgs, document, envoy};
 use crate::base::invariant::invariant;
 use crate::policy::Policy;
@@ -51,27 +52,22 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
 
 /// The cluster of the policy's engine; empty if it has none.
 fn engine(args: &EnvoyArgs, policy: &Policy) -> Result<String, Failure> {
-    let Some(engine) = &policy.engine else {
-        return Ok(String::new());
-    };
     let own = [envoy::UPSTREAM, envoy::audit::COLLECTOR];
-    if let Some(name) = own.iter().find(|name| ***name == *engine.cluster) {
+    let engine = policy.engine.as_ref().map(|engine| &*engine.cluster);
+    if let Some(name) = own.into_iter().find(|name| Some(*name) == engine) {
         return Err(Failure::Usage(format!(
             "/store/engine/redis: \"{name}\" is the name of another cluster here; choose another"
         )));
     }
-    let Some(address) = &args.engine else {
-        return Err(Failure::Usage(
-            "the policy has a limit with `scope: global`, which needs a Redis or Valkey: add \
-             --engine HOST:PORT"
-                .to_owned(),
-        ));
-    };
-    Ok(envoy::engine_cluster(
-        engine,
-        address,
-        args.engine_tls.as_deref(),
-    ))
+    let cluster = args.engine.cluster(policy)?;
+    Ok(cluster.map_or_else(String::new, |cluster| {
+        let item = format!(
+            "# The counters that all proxies share. The filter speaks to Redis itself, so this \
+             cluster is TCP.\n- {}",
+            indented_tail(&cluster)
+        );
+        indented(&item, 4)
+    }))
 }
 
 pub(super) fn listeners(args: &ListenerArgs) -> Result<String, Failure> {

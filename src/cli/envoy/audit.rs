@@ -33,17 +33,24 @@ const OF_THE_DECISION: [(&str, &str); 4] = [
     ("security_rule.version", "revision"),
 ];
 
-/// The access logger, as an item of a list.
-pub(in crate::cli) fn logger(collector: &Address, policy: &Policy) -> String {
-    let mut attributes = String::new();
-    let mut add = |name: &str, value: &str| {
-        let (name, value) = (quoted(name), quoted(&format!("%{value}%")));
-        attributes.push_str(&format!(
-            "        - {{ key: {name}, value: {{ string_value: {value} }} }}\n"
-        ));
-    };
+/// The condition of a record, in CEL: the filter has refused the request.
+pub(in crate::cli) const REFUSALS: &str = "response.code_details.startsWith('sluicegate_') && \
+                                           response.code_details != 'sluicegate_endpoint'";
+
+/// The names of a record's attributes, each with its format. The decision is one string unless the
+/// policy, or what is written of it ([`audited`]), has its parts.
+pub(in crate::cli) fn attributes(policy: &Policy, audited: bool) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    let mut add = |name: &str, value: &str| all.push((name.to_owned(), format!("%{value}%")));
     for (name, value) in OF_THE_REQUEST {
         add(name, value);
+    }
+    if !audited && (policy.log_parts == Parts::Never || policy.access_log.is_none()) {
+        add(
+            "sluicegate",
+            &format!("FILTER_STATE(wasm.{}:PLAIN)", access_log::KEY),
+        );
+        return all;
     }
     let part = |name: &str| format!("FILTER_STATE(wasm.{}.{name}:PLAIN)", access_log::KEY);
     for (name, value) in OF_THE_DECISION {
@@ -55,6 +62,16 @@ pub(in crate::cli) fn logger(collector: &Address, policy: &Policy) -> String {
             name => add(&format!("sluicegate.{name}"), &part(name)),
         }
     }
+    all
+}
+
+/// The access logger, as an item of a list.
+pub(in crate::cli) fn logger(collector: &Address, policy: &Policy) -> String {
+    let attributes = attributes(policy, true).into_iter().map(|(name, value)| {
+        let (name, value) = (quoted(&name), quoted(&value));
+        format!("        - {{ key: {name}, value: {{ string_value: {value} }} }}\n")
+    });
+    let attributes: String = attributes.collect();
     format!(
         include_str!("audit.yaml.in"),
         uri = quoted(&format!(
@@ -62,6 +79,7 @@ pub(in crate::cli) fn logger(collector: &Address, policy: &Policy) -> String {
             collector.host, collector.port
         )),
         cluster = COLLECTOR,
+        refusals = quoted(REFUSALS),
         attributes = attributes.trim_end(),
     )
 }
