@@ -27,11 +27,14 @@ mod fleet;
 #[path = "support/harness.rs"]
 mod harness;
 #[cfg(test)]
-#[path = "e2e/many_keys.rs"]
-mod many_keys;
-#[cfg(test)]
 #[path = "e2e/images.rs"]
 mod images;
+#[cfg(test)]
+#[path = "e2e/kubernetes.rs"]
+mod kubernetes;
+#[cfg(test)]
+#[path = "e2e/many_keys.rs"]
+mod many_keys;
 #[cfg(test)]
 #[path = "support/otlp.rs"]
 mod otlp;

@@ -114,8 +114,8 @@ pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
 /// The name of the upstream's cluster.
 pub(super) const UPSTREAM: &str = "upstream";
 
-/// A complete bootstrap, with `clusters` besides the upstream's. If a key of `metadata` occurs more than
-/// once, the last value counts.
+/// A complete bootstrap, with `clusters` besides the upstream's. If a key of `metadata` occurs more
+/// than once, the last value counts.
 pub(super) fn bootstrap(
     listeners: &Listeners<'_>,
     upstream: &Address,

@@ -138,8 +138,8 @@ fn name(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "\"{text}\" is not a name: up to 63 lower-case letters, digits and dashes, with no dash \
-             at an end"
+            "\"{text}\" is not a name: up to 63 lower-case letters, digits and dashes, with no \
+             dash at an end"
         ))
     }
 }

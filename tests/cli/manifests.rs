@@ -1,11 +1,11 @@
-//! What the platforms take, as a schema, and the manifests of the repository.
+//! A schema of the manifests that the platforms take, and the manifests of the repository.
 
 use serde_json::{Value, json};
 
 use super::kubernetes::{ENGINE, GATEWAY, ISTIO, SHARED};
-use super::{PathBuf, VALID, run};
+use super::{PathBuf, run};
 
-/// What is wrong with a manifest, by the schema of what we write; empty if nothing.
+/// The errors in a manifest, by the schema of our manifests; empty if there are none.
 fn faults(manifest: &Value) -> Vec<String> {
     let schema = serde_saphyr::from_str(include_str!("manifests.schema.yaml")).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -28,6 +28,7 @@ pub(super) fn manifests(arguments: &[&str], more: &[&str], policy: &str) -> Vec<
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of cases")]
 fn the_schema_of_manifests_refuses_what_the_platforms_refuse() {
     let more = [&ENGINE[..], &["--reload"]].concat();
     let endpoint = format!("{SHARED}replies: {{ endpoint: {{ path: /limits }} }}\n");
@@ -158,7 +159,7 @@ fn the_manifests_of_the_repository_are_what_render_writes() {
         let kustomization = std::fs::read_to_string(kustomization).unwrap();
         let kustomization: Value = serde_saphyr::from_str(&kustomization).unwrap();
         assert_eq!(kustomization["resources"], json!(["sluicegate.yaml"]));
-        // The patch replaces what is there.
+        // The patch replaces a value of the manifest.
         let patch = &kustomization["patches"][0];
         let manifests = manifests(&arguments, &[], &text);
         let (kind, manifest) = &manifests[0];

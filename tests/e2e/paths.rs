@@ -26,7 +26,7 @@ async fn open(bed: &TestBed, policy: &Policy, settings: Value) -> Gateway {
 }
 
 /// The status of a GET request whose path is sent as written.
-async fn status(gateway: &Gateway, path: &str, key: Option<&str>) -> u16 {
+pub(crate) async fn status(gateway: &Gateway, path: &str, key: Option<&str>) -> u16 {
     let key = key
         .map(|key| format!("x-api-key: {key}\r\n"))
         .unwrap_or_default();
@@ -40,7 +40,7 @@ async fn status(gateway: &Gateway, path: &str, key: Option<&str>) -> u16 {
 }
 
 /// Paths that some upstream reads as one below `/v2`.
-const BELOW_V2: [&str; 25] = [
+pub(crate) const BELOW_V2: [&str; 25] = [
     "/v2/x%2f..%2f..",
     "/v2/x%2F%2e%2e%2F..",
     "/v2/x%5c..%5c..",

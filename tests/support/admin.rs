@@ -34,6 +34,12 @@ impl Admin {
         (answer.status == 200).then(|| String::from_utf8_lossy(&answer.body).into_owned())
     }
 
+    /// The body of `path`, once the endpoint answers: an Envoy that compiles a filter does nothing
+    /// else.
+    async fn answer(&self, path: &str) -> String {
+        eventually("the admin endpoint answers", async || self.text(path).await).await
+    }
+
     pub(crate) async fn ready(&self) -> bool {
         self.text("/ready")
             .await
@@ -42,11 +48,7 @@ impl Admin {
 
     /// All counters and gauges whose name contains `part`, with their values.
     pub(crate) async fn stats(&self, part: &str) -> Vec<(String, u64)> {
-        // A proxy that compiles a filter does not answer until it is done.
-        let body = eventually("the admin endpoint answers", async || {
-            self.text("/stats").await
-        })
-        .await;
+        let body = self.answer("/stats").await;
         body.lines()
             .filter_map(|line| line.split_once(": "))
             .filter(|(name, _)| name.contains(part))
@@ -65,10 +67,7 @@ impl Admin {
 
     /// The sum of a Prometheus metric's series that carry all `labels`; 0 if there is none.
     pub(crate) async fn metric(&self, name: &str, labels: Labels<'_>) -> u64 {
-        let body = self
-            .text("/stats/prometheus")
-            .await
-            .expect("the admin endpoint answers");
+        let body = self.answer("/stats/prometheus").await;
         body.lines()
             .filter_map(|line| line.rsplit_once(' '))
             .filter(|(series, _)| {

@@ -2,7 +2,7 @@
 
 use crate::harness::driver::{Driver, Place, Signal};
 use crate::harness::render::{policy_as_struct, render, replace_policy, upstream_over_http2};
-use crate::harness::setup::{Edit, Setup};
+use crate::harness::setup::{Edit, Extension, Setup};
 use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -74,14 +74,14 @@ impl TestBed {
             additional: setup.additional.clone(),
             workers: setup.workers,
             collector: setup.collector,
-            extension: setup.extension,
+            extension: setup.extension.clone(),
             driver,
             directory,
         };
         let wasm = &setup.wasm;
         fs::copy(wasm, files.join("sluicegate.wasm"))
             .unwrap_or_else(|e| panic!("{}: {e}", wasm.display()));
-        if setup.extension {
+        if setup.extension.is_some() {
             gateway.write_extension(&gateway.extension(&setup.policy));
         }
         gateway.write("listeners.yaml", &gateway.listeners(&setup.policy));
@@ -107,7 +107,7 @@ pub(crate) struct Gateway {
     additional: Vec<Policy>,
     workers: u64,
     collector: Option<SocketAddr>,
-    extension: bool,
+    extension: Option<Extension>,
     driver: Box<dyn Driver>,
     directory: TempDir,
 }
@@ -284,16 +284,12 @@ impl Gateway {
         listeners.to_string()
     }
 
-    /// The filter with this policy, as `render extension` writes it.
-    #[allow(dead_code, reason = "once is enough")]
+    /// The filter with this policy, for the file that Envoy watches.
+    #[allow(dead_code, reason = "only on a process")]
     pub(crate) fn extension(&self, policy: &Policy) -> String {
-        render(&[
-            "extension".into(),
-            "--policy".into(),
-            self.write("policy.yaml", &policy.text()).into(),
-            "--wasm".into(),
-            self.driver.files().join("sluicegate.wasm").into(),
-        ])
+        let write = self.extension.as_ref().expect("a file of the filter's own");
+        let policy = self.write("policy.yaml", &policy.text());
+        write(&policy, &self.driver.files().join("sluicegate.wasm"))
     }
 
     /// Puts the file in place that Envoy watches for the filter.
@@ -313,7 +309,7 @@ impl Gateway {
             "--wasm".into(),
             self.driver.files().join("sluicegate.wasm").into(),
         ];
-        if self.extension {
+        if self.extension.is_some() {
             let file = self.driver.files().join("extension.yaml");
             arguments.extend(["--extension".into(), file.into()]);
         }
@@ -363,11 +359,13 @@ impl Gateway {
         let (text, timeout) = (render(&arguments), "connect_timeout: 5s");
         assert!(text.contains(timeout), "no `{timeout}` in:\n{text}");
         let text = text.replace(timeout, "connect_timeout: 60s");
-        if !setup.http2 {
-            return text;
-        }
         let mut bootstrap = parse(&text);
-        upstream_over_http2(&mut bootstrap);
+        if setup.http2 {
+            upstream_over_http2(&mut bootstrap);
+        }
+        if let Some(edit) = &setup.bootstrap {
+            edit(&mut bootstrap, &setup.policy);
+        }
         bootstrap.to_string()
     }
 

@@ -22,7 +22,7 @@ mod driver;
 mod gateway;
 mod policy;
 mod ports;
-mod render;
+pub(crate) mod render;
 mod session;
 mod setup;
 mod tls;

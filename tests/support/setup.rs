@@ -1,21 +1,27 @@
 //! The configuration of a gateway.
 
 use crate::harness::driver::{DRAIN, WORKERS};
-use crate::harness::render::policy_as_struct;
+use crate::harness::render::{policy_as_struct, render};
 use crate::harness::{Policy, required};
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A change to the listeners.
+/// A change to the listeners, or to the bootstrap.
 pub(crate) type Edit = Arc<dyn Fn(&mut Value, &Policy) + Send + Sync>;
+
+/// Writes the file that Envoy watches for the filter: for the policy in a file, and the path of the
+/// filter.
+pub(crate) type Extension = Arc<dyn Fn(&Path, &Path) -> String + Send + Sync>;
 
 /// The configuration of a gateway.
 pub(crate) struct Setup {
     pub(crate) policy: Policy,
     /// Changes to the listeners that no policy can express; repeated at every update.
     pub(crate) edit: Option<Edit>,
+    /// Changes to the bootstrap that no policy can express.
+    pub(crate) bootstrap: Option<Edit>,
     /// HTTP filters before ours.
     pub(crate) filters: Option<Value>,
     /// Metadata of the proxy: `KEY=VALUE`.
@@ -35,8 +41,8 @@ pub(crate) struct Setup {
     pub(crate) engine: Option<SocketAddr>,
     /// The collector of the audit log.
     pub(crate) collector: Option<SocketAddr>,
-    /// Whether the filter comes from a file of its own that Envoy watches.
-    pub(crate) extension: bool,
+    /// The filter's own file that Envoy watches.
+    pub(crate) extension: Option<Extension>,
 }
 
 impl Setup {
@@ -44,6 +50,7 @@ impl Setup {
         Self {
             policy: policy.clone(),
             edit: None,
+            bootstrap: None,
             filters: None,
             node_metadata: None,
             memory_bytes_max: None,
@@ -55,7 +62,7 @@ impl Setup {
             drain_seconds: DRAIN,
             engine: None,
             collector: None,
-            extension: false,
+            extension: None,
         }
     }
 
@@ -71,11 +78,41 @@ impl Setup {
         }
     }
 
-    /// With the filter in a file of its own that Envoy watches.
+    /// With the filter in a file of its own that Envoy watches, as `render extension` writes it.
     #[allow(dead_code, reason = "once is enough")]
     pub(crate) fn with_extension(self) -> Self {
+        self.with_extension_by(|policy, wasm| {
+            let (policy, wasm) = (policy.into(), wasm.into());
+            render(&[
+                "extension".into(),
+                "--policy".into(),
+                policy,
+                "--wasm".into(),
+                wasm,
+            ])
+        })
+    }
+
+    /// With the filter in a file of its own that Envoy watches, which this function writes.
+    #[allow(dead_code, reason = "only on a process")]
+    pub(crate) fn with_extension_by(
+        self,
+        write: impl Fn(&Path, &Path) -> String + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            extension: true,
+            extension: Some(Arc::new(write)),
+            ..self
+        }
+    }
+
+    /// With a changed bootstrap.
+    #[allow(dead_code, reason = "only on a process")]
+    pub(crate) fn with_bootstrap(
+        self,
+        edit: impl Fn(&mut Value, &Policy) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            bootstrap: Some(Arc::new(edit)),
             ..self
         }
     }

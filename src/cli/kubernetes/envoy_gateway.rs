@@ -121,7 +121,7 @@ fn telemetry(common: &Common, ready: &Ready) -> String {
     )
 }
 
-/// The changes to what Envoy Gateway writes for Envoy.
+/// The changes to the configuration that Envoy Gateway writes for Envoy.
 fn patches(args: &EnvoyGatewayArgs, ready: &Ready) -> String {
     let mut text = String::new();
     let (gateway, namespace) = (&args.gateway, &args.namespace);
