@@ -24,6 +24,8 @@ mod manual;
 mod shared;
 #[path = "cli/unidentified.rs"]
 mod unidentified;
+#[path = "cli/unmet.rs"]
+mod unmet;
 #[path = "cli/warnings.rs"]
 mod warnings;
 #[path = "cli/written.rs"]

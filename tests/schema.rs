@@ -296,6 +296,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 12] = [
             "pool_exempt",
             "pool_exempt_by_tier",
             "pool_for_tier_and_other_routes",
+            "pool_override_twice",
             "seats_exempt",
             "seats_exempt_by_tier",
             "seats_for_tier_and_other_routes",

@@ -1,8 +1,10 @@
 //! `sluicegate check`: validates a policy, and prints every error, or a summary.
 
+mod answers;
 mod asked;
 mod expired;
 mod shared;
+mod unmet;
 mod values;
 mod warnings;
 mod written;
@@ -21,6 +23,7 @@ use crate::policy::Policy;
 use crate::policy::document::Node;
 use crate::policy::limits::Limit;
 use crate::policy::route::Route;
+use crate::policy::seats::SeatLimit;
 use crate::store::record;
 use crate::store::shared::Geometry;
 use warnings::Warning;
@@ -94,7 +97,9 @@ fn summary(policy: &Policy) -> String {
 fn warnings(document: &Node, policy: &Policy) -> Vec<Warning> {
     let mut all = warnings::callers(document, policy);
     all.extend(held_bodies(document, policy));
+    all.extend(unmet::unmet(document));
     all.extend(written::written(document, policy));
+    all.extend(answers::answers(document, policy));
     all.extend(endpoint(document, policy));
     all.extend(shared::shared(document, policy));
     all.extend(expired::expired(document, time::now()));
@@ -166,7 +171,8 @@ fn record_bytes_max(policy: &Policy) -> usize {
     let seats = policy
         .seats
         .iter()
-        .map(|seats| record::bytes_max(&Rule::Seats(seats.seats)));
+        .flat_map(SeatLimit::rules)
+        .map(|seats| record::bytes_max(&Rule::Seats(seats)));
     policy
         .limits
         .iter()

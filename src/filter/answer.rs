@@ -88,7 +88,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         }
         let applied = Applied {
             limits: &limits,
-            pools: &self.pool_statuses(head.pools, head.request),
+            pools: &self.pool_statuses(head),
         };
         let reply = local::reply(policy, refusal, head.reply_to(&refusal), applied);
         stream.body = None;
@@ -113,7 +113,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         };
         let applied = Applied {
             limits: &limits,
-            pools: &self.pool_statuses(head.pools, head.request),
+            pools: &self.pool_statuses(head),
         };
         self.observe_refusal(refusal);
         self.log_refusal(self.refusal_line(head, refusal.limit()).as_deref());

@@ -211,6 +211,7 @@ mod tests {
 
     const POOL: PoolStatus = PoolStatus {
         pool: PoolId::FIRST,
+        slots: 2,
         free: None,
         route: None,
     };

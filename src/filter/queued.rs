@@ -127,7 +127,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             return None;
         }
         let policy = &self.runtime.policy;
-        let pools = self.pool_statuses(head.pools, head.request);
+        let pools = self.pool_statuses(head);
         let mut slots = Slots {
             shadows: Vec::new(),
             requests: Vec::with_capacity(head.pools.len()),
@@ -146,6 +146,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
                 }
                 slots.requests.push(SlotRequest {
                     pool: Rc::clone(pool),
+                    own: limit.own(|attribute| head.caller.selected(attribute)),
                     key: self.slot_key(running, pool, limit, head),
                     failure: limit.scope.failure,
                     enforcement,

@@ -1,6 +1,7 @@
 //! The limits in a response: the counters of those that apply to its request, after everything that
 //! the request caused.
 
+use super::admit::Head;
 use super::settle::{Changed, StreamCx};
 use crate::base::id::{CounterOwner, PoolId};
 use crate::base::time::{Span, Timestamp};
@@ -80,18 +81,19 @@ impl<D: SharedData, H: Host> StreamCx<'_, D, H> {
     }
 
     /// The pools that may refuse a request, of those of which it needs a slot.
-    pub(super) fn pool_statuses(&self, pools: &[PoolId], request: &Request) -> Vec<PoolStatus> {
+    pub(super) fn pool_statuses(&self, head: Head<'_>) -> Vec<PoolStatus> {
         let policy = &self.runtime.policy;
         let status = |id: &PoolId| {
             let pool = policy.pools.get(*id)?;
             let shown = Some(pool).filter(|_| policy.replies.shows_routes);
             (pool.enforcement == Enforcement::Enforce).then(|| PoolStatus {
                 pool: *id,
+                slots: pool.slots_of(|attribute| head.caller.selected(attribute)),
                 free: None,
-                route: shown.and_then(|pool| matched_route(&pool.scope, request, policy)),
+                route: shown.and_then(|pool| matched_route(&pool.scope, head.request, policy)),
             })
         };
-        pools.iter().filter_map(status).collect()
+        head.pools.iter().filter_map(status).collect()
     }
 }
 

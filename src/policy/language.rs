@@ -36,7 +36,7 @@ use super::reader::{Field, MapField};
 pub(crate) use callers::{
     AddressPrefixes, CallerRoutes, Callers, Credential, DirectoryEntry, Source, SourceList, Sources,
 };
-pub(crate) use concurrency::{Pool, Queue, Seats};
+pub(crate) use concurrency::{Pool, PoolOverride, Queue, Seats, SeatsOverride};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use description::{
     Describe, Description, KeyDescription, Names, Rest, Shape, Stated, TextFormat, WordDescription,

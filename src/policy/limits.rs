@@ -6,10 +6,10 @@ use super::costs::{self, Costs};
 use super::engine::{self, Shared};
 use super::error::{Reason, RefusedRule};
 use super::language::{self as lang, Either};
-use super::overrides::{self, Overrides};
+use super::overrides::{self, Override, Overrides};
 use super::reader::{Field, Items, MapField, UniqueItems};
 use super::replies::{Reply, read_own};
-use super::rules::{self, CallerRule, Override};
+use super::rules::{self, CallerRule};
 use super::scope::{self, Scope, Siblings};
 use crate::limit::lock::Lock;
 use crate::limit::{Enforcement, Rule};
@@ -24,7 +24,7 @@ pub struct Limit {
     /// The rule.
     pub rule: CallerRule,
     /// The rules that apply to some callers instead.
-    pub overrides: Overrides<Override>,
+    pub overrides: Overrides<Override<CallerRule>>,
     /// Whether it does not apply to some callers, by an override.
     pub has_unlimited: bool,
     /// The lock that a refusal begins.
@@ -44,7 +44,7 @@ pub struct Limit {
 impl Limit {
     /// All rules of the limit, those of callers with the largest number of their own.
     pub fn rules(&self) -> impl Iterator<Item = Rule> {
-        let others = self.overrides.all().iter().filter_map(Override::rule);
+        let others = self.overrides.all().iter().filter_map(Override::other);
         std::iter::once(&self.rule)
             .chain(others)
             .map(CallerRule::largest)
@@ -107,7 +107,7 @@ fn read_limit(
             let (callers, other) =
                 rules::read_override(field, (map.only_one(), rule), &base, context);
             let fits = |rule: &CallerRule| fits(&field, &rule.rule, least);
-            let other = other.filter(|other| other.rule().is_none_or(fits));
+            let other = other.filter(|other| other.other().is_none_or(fits));
             callers.zip(other)
         })
     });

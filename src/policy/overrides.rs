@@ -20,6 +20,15 @@ pub struct Overrides<T> {
     sets: Vec<Set>,
 }
 
+/// What an override says of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Override<T> {
+    /// The limit does not apply.
+    Unlimited,
+    /// Other numbers.
+    Other(T),
+}
+
 /// The overrides that ask for these attributes.
 #[derive(Debug)]
 struct Set {
@@ -79,6 +88,38 @@ impl<T> Overrides<T> {
     #[must_use]
     pub fn all(&self) -> &[T] {
         &self.all
+    }
+}
+
+impl<T> Override<T> {
+    /// The other numbers, unless the limit does not apply.
+    #[must_use]
+    pub const fn other(&self) -> Option<&T> {
+        match self {
+            Self::Unlimited => None,
+            Self::Other(other) => Some(other),
+        }
+    }
+}
+
+impl<T> Overrides<Override<T>> {
+    /// The number of the override by which the limit does not apply to a caller with these values.
+    pub(crate) fn unlimited<'v>(
+        &self,
+        value: impl Fn(AttributeId) -> Option<&'v [u8]>,
+    ) -> Option<usize> {
+        self.first(value)
+            .filter(|number| matches!(self.all.get(*number), Some(Override::Unlimited)))
+    }
+
+    /// What applies to a caller with these values: `base`, or what an override says instead; `None`
+    /// if the limit does not apply.
+    pub fn applied<'o, 'v>(
+        &'o self,
+        base: &'o T,
+        value: impl Fn(AttributeId) -> Option<&'v [u8]>,
+    ) -> Option<&'o T> {
+        self.find(value).map_or(Some(base), Override::other)
     }
 }
 

@@ -1,10 +1,13 @@
 //! Concurrency limits: how many requests of a scope are in flight at a time, and how many wait.
 
 use super::Context;
-use super::language as lang;
-use super::reader::{Items, MapField};
+use super::attributes::AttributeId;
+use super::language::{self as lang, Either};
+use super::overrides::{self, Override, Overrides};
+use super::reader::{Field, Items, MapField};
 use super::replies::{Reply, read_own};
 use super::scope::{self, Scope, Siblings};
+use super::select::Condition;
 use crate::base::time::Span;
 use crate::limit::Enforcement;
 use crate::limit::pool::Pool;
@@ -16,6 +19,8 @@ pub struct PoolLimit {
     pub scope: Scope,
     /// The slots, and the queue before them.
     pub pool: Pool,
+    /// What applies to some callers instead.
+    pub overrides: Overrides<Override<Pool>>,
     /// Whether it refuses.
     pub enforcement: Enforcement,
     /// Its answer to a request that it refuses, as far as that is its own.
@@ -23,12 +28,28 @@ pub struct PoolLimit {
 }
 
 impl PoolLimit {
-    /// The slots and the queue that apply: a pool in shadow lets no request wait.
+    /// The slots and the queue that apply to callers without an override: a pool in shadow lets no
+    /// request wait.
     #[must_use]
     pub fn applied(&self) -> Pool {
+        self.in_effect(self.pool)
+    }
+
+    /// The slots and the queue of a caller with these values, if an override has them.
+    pub fn own<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> Option<Pool> {
+        let own = self.overrides.find(value)?.other()?;
+        Some(self.in_effect(*own))
+    }
+
+    /// The slots of a caller with these values.
+    pub fn slots_of<'v>(&self, value: impl Fn(AttributeId) -> Option<&'v [u8]>) -> u32 {
+        self.own(value).unwrap_or(self.pool).slots()
+    }
+
+    const fn in_effect(&self, pool: Pool) -> Pool {
         match self.enforcement {
-            Enforcement::Enforce => self.pool,
-            Enforcement::Shadow => self.pool.without_queue(),
+            Enforcement::Enforce => pool,
+            Enforcement::Shadow => pool.without_queue(),
         }
     }
 }
@@ -58,6 +79,19 @@ fn read_pool(
     let absent = map.read(lang::Pool::ABSENT);
     let slots = map.read(lang::Pool::SLOTS);
     let queue = map.read_with(lang::Pool::QUEUE, |_, map| read_queue(&map));
+    let pool = slots.zip(queue).and_then(|(slots, queue)| {
+        let (length, timeout) = queue.unwrap_or((0, Span::ZERO));
+        Pool::new(slots, length, timeout)
+    });
+    let overrides = map.read_with(lang::Pool::OVERRIDES, |_, list| {
+        let base = overrides::Base {
+            conditions: scope.conditions(),
+            selector: map.field().at.key(lang::Pool::FOR.name).to_string(),
+        };
+        overrides::read(&list, context, |field, context| {
+            read_override(field, pool, &base, context)
+        })
+    });
     let refused = map.read_with(lang::Pool::REFUSED, |_, map| {
         read_own(&map, siblings.types, &mut context.attributes)
     });
@@ -65,13 +99,38 @@ fn read_pool(
     let failure = map.read(lang::Pool::FAILURE);
     map.finish();
     let scope = scope.build("pool", (absent, failure), siblings, &context.attributes);
-    let (length, timeout) = queue?.unwrap_or((0, Span::ZERO));
     Some(PoolLimit {
         scope: scope?,
-        pool: Pool::new(slots?, length, timeout)?,
+        pool: pool?,
+        overrides: overrides?.unwrap_or_default(),
         enforcement: enforcement?,
         refused: refused?,
     })
+}
+
+/// Reads an override. What it leaves out is that of `base`, which is `None` if it has an error
+/// itself.
+fn read_override(
+    field: Field<'_>,
+    base: Option<Pool>,
+    limit: &overrides::Base<'_>,
+    context: &mut Context,
+) -> Option<(Vec<Condition>, Override<Pool>)> {
+    let map = field.map()?;
+    let slots = map.read(lang::PoolOverride::SLOTS);
+    let queue = map.read_with(lang::PoolOverride::QUEUE, |_, map| read_queue(&map));
+    let callers = overrides::read_callers(map.read(lang::PoolOverride::FOR), limit, context);
+    map.finish();
+    let (base, slots, queue) = (base?, slots?, queue?);
+    let slots = match slots {
+        Some(Either::One(lang::Unlimited::Unlimited)) => {
+            return callers.zip(Some(Override::Unlimited));
+        }
+        Some(Either::Other(slots)) => slots,
+        None => base.slots(),
+    };
+    let (length, timeout) = queue.unwrap_or((base.length(), base.timeout()));
+    callers.zip(Pool::new(slots, length, timeout).map(Override::Other))
 }
 
 /// How many wait, and for how long. A queue of no length is none.

@@ -4,7 +4,7 @@ use super::Context;
 use super::attributes::AttributeId;
 use super::error::Reason;
 use super::language::{self as lang, Either};
-use super::overrides::{self, Base};
+use super::overrides::{self, Base, Override};
 use super::reader::{Field, MapField};
 use super::select::Condition;
 use crate::base::units::Refill;
@@ -32,15 +32,6 @@ pub struct OwnNumber {
     pub at_most: u64,
 }
 
-/// The content of an override.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Override {
-    /// The limit does not apply.
-    Unlimited,
-    /// Another rule.
-    Rule(CallerRule),
-}
-
 impl CallerRule {
     /// The rule of a caller with this number of its own. 0 counts as no number.
     #[must_use]
@@ -54,17 +45,6 @@ impl CallerRule {
     #[must_use]
     pub fn largest(&self) -> Rule {
         self.with(Some(u64::MAX))
-    }
-}
-
-impl Override {
-    /// The rule, unless the limit does not apply.
-    #[must_use]
-    pub const fn rule(&self) -> Option<&CallerRule> {
-        match self {
-            Self::Unlimited => None,
-            Self::Rule(rule) => Some(rule),
-        }
     }
 }
 
@@ -211,7 +191,7 @@ fn read_calendar(
 }
 
 /// The callers of an override and its content, each `None` if it has an error.
-pub(super) type ReadOverride = (Option<Vec<Condition>>, Option<Override>);
+pub(super) type ReadOverride = (Option<Vec<Condition>>, Option<Override<CallerRule>>);
 
 /// Reads an override of the limit whose one rule is under the key `kind`. `base` is that rule,
 /// `None` if it has an error itself.
@@ -273,7 +253,7 @@ fn override_of_bucket(
             (None, _) => Some(Override::Unlimited),
             (Some(burst), Rule::Bucket(bucket)) => {
                 let refill = refill.unwrap_or(bucket.refill());
-                checked_bucket(&field, burst, refill).map(Override::Rule)
+                checked_bucket(&field, burst, refill).map(Override::Other)
             }
             (Some(_), _) => None,
         },
@@ -299,7 +279,7 @@ fn override_of_rolling(
             return Some(Override::Unlimited);
         };
         let rule = with_quota(&base.rule, quota)?;
-        Some(Override::Rule(CallerRule { rule, own }))
+        Some(Override::Other(CallerRule { rule, own }))
     });
     Some((callers, read))
 }
@@ -325,7 +305,7 @@ fn override_of_calendar(
                 let rule = Calendar::new(quota, over, it.period(), it.zone());
                 rule.map(|rule| {
                     let rule = Rule::Calendar(rule);
-                    Override::Rule(CallerRule { rule, own })
+                    Override::Other(CallerRule { rule, own })
                 })
             }
             (Some(_), _) => None,

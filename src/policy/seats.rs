@@ -3,10 +3,12 @@
 use super::Context;
 use super::attributes::AttributeId;
 use super::error::Reason;
-use super::language as lang;
-use super::reader::{Items, MapField};
+use super::language::{self as lang, Either};
+use super::overrides::{self, Override, Overrides};
+use super::reader::{Field, Items, MapField};
 use super::replies::{Replies, Reply, read_own};
 use super::scope::{self, Absent, KeyPart, Scope, Siblings};
+use super::select::Condition;
 use crate::limit::Enforcement;
 use crate::limit::seats::Seats;
 
@@ -23,6 +25,8 @@ pub struct SeatLimit {
     pub holder: AttributeId,
     /// How many seats there are, and how long one is kept.
     pub seats: Seats,
+    /// What applies to some callers instead.
+    pub overrides: Overrides<Override<Seats>>,
     /// Whether it refuses.
     pub enforcement: Enforcement,
     /// The status that its key of this name states.
@@ -35,6 +39,12 @@ pub struct SeatLimit {
 const LOCKED: u32 = 423;
 
 impl SeatLimit {
+    /// All numbers of the limit.
+    pub fn rules(&self) -> impl Iterator<Item = Seats> {
+        let others = self.overrides.all().iter().filter_map(Override::other);
+        std::iter::once(&self.seats).chain(others).copied()
+    }
+
     /// The status of an answer to a caller without a seat.
     #[must_use]
     pub fn refusal_status(&self, replies: &Replies) -> u32 {
@@ -70,6 +80,18 @@ fn read_seats(
     let holder = read_holder(map, scope.per(), context);
     let seats = map.read(lang::Seats::SEATS);
     let idle = map.read(lang::Seats::IDLE);
+    let seats = seats
+        .zip(idle)
+        .and_then(|(seats, idle)| Seats::new(seats, idle));
+    let overrides = map.read_with(lang::Seats::OVERRIDES, |_, list| {
+        let base = overrides::Base {
+            conditions: scope.conditions(),
+            selector: map.field().at.key(lang::Seats::FOR.name).to_string(),
+        };
+        overrides::read(&list, context, |field, context| {
+            read_override(field, seats, &base, context)
+        })
+    });
     let status = map.read(lang::Seats::STATUS);
     let refused = map.read_with(lang::Seats::REFUSED, |_, map| {
         read_own(&map, siblings.types, &mut context.attributes)
@@ -81,11 +103,37 @@ fn read_seats(
     Some(SeatLimit {
         scope: scope.build("seats", rest, siblings, &context.attributes)?,
         holder: holder?,
-        seats: Seats::new(seats?, idle?)?,
+        seats: seats?,
+        overrides: overrides?.unwrap_or_default(),
         enforcement: enforcement?,
         status: status?,
         refused: refused?,
     })
+}
+
+/// Reads an override. What it leaves out is that of `base`, which is `None` if it has an error
+/// itself.
+fn read_override(
+    field: Field<'_>,
+    base: Option<Seats>,
+    limit: &overrides::Base<'_>,
+    context: &mut Context,
+) -> Option<(Vec<Condition>, Override<Seats>)> {
+    let map = field.map()?;
+    let seats = map.read(lang::SeatsOverride::SEATS);
+    let idle = map.read(lang::SeatsOverride::IDLE);
+    let callers = overrides::read_callers(map.read(lang::SeatsOverride::FOR), limit, context);
+    map.finish();
+    let (base, seats, idle) = (base?, seats?, idle?);
+    let seats = match seats {
+        Some(Either::One(lang::Unlimited::Unlimited)) => {
+            return callers.zip(Some(Override::Unlimited));
+        }
+        Some(Either::Other(seats)) => seats,
+        None => base.seats(),
+    };
+    let other = Seats::new(seats, idle.unwrap_or(base.idle()));
+    callers.zip(other.map(Override::Other))
 }
 
 /// An attribute that is not a part of the key: otherwise each holder would have seats to itself.

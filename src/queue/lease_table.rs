@@ -13,7 +13,7 @@ use super::membership::{Heartbeat, Membership, RootId};
 use super::page::{self, PoolPage};
 use super::reaper::Reaper;
 use super::round_robin::RoundRobin;
-use super::stream::StreamId;
+use super::stream::{SlotRequest, StreamId};
 use crate::base::invariant::invariant;
 use crate::base::time::Span;
 use crate::host::fault::Fault;
@@ -120,21 +120,23 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
         Ok(())
     }
 
-    /// Asks for a slot of `key` for a stream. Returns the number of its ticket as well, and the
+    /// Asks for a slot for a stream. Returns the number of its ticket as well, and the
     /// slots that are free after that.
     pub(super) fn enter(
         &mut self,
-        pool: &Rc<LivePool>,
-        key: Key,
+        request: &SlotRequest,
         stream: StreamId,
         uptime: Span,
     ) -> Result<(Entry, u32, u32), Fault> {
         let number = self.ticket;
         self.ticket = number.wrapping_add(1);
+        let SlotRequest { pool, key, own, .. } = request;
+        let key = *key;
         let mut local = self
             .states
             .remove(&key)
             .unwrap_or_else(|| LocalState::new(Rc::clone(pool)));
+        local.own = *own;
         let change = Change {
             arrival: Some(number),
             expired: &[],

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use super::live::LivePool;
 use super::waiting::Waiting;
-use crate::limit::pool::{Entry, State, Ticket, WorkerId};
+use crate::limit::pool::{Entry, Pool, State, Ticket, WorkerId};
 
 /// Most tickets that one change grants: each takes a message.
 const GRANTS_MAX: usize = 64;
@@ -21,6 +21,9 @@ const GRANTS_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) struct LocalState {
     pub(super) pool: Rc<LivePool>,
+    /// The limits of the caller that asked last, if they are other than those of the pool. They
+    /// apply to those that wait, too: as a rule all callers of one key have the same.
+    pub(super) own: Option<Pool>,
     /// The number of its streams in flight.
     pub(super) held: u32,
     /// Its waiting streams, by the numbers of their tickets.
@@ -64,6 +67,7 @@ impl LocalState {
     pub(super) fn new(pool: Rc<LivePool>) -> Self {
         Self {
             pool,
+            own: None,
             held: 0,
             waiting: Waiting::default(),
             published_as: None,
@@ -97,7 +101,7 @@ impl LocalState {
             reconciled.has_written = true;
         }
 
-        let pool = self.pool.limits();
+        let pool = self.own.unwrap_or(self.pool.limits());
         for head in pool.grant(state, GRANTS_MAX) {
             reconciled.has_written = true;
             if head.worker == me {
@@ -167,7 +171,7 @@ mod tests {
 
     use super::*;
     use crate::base::time::Span;
-    use crate::limit::pool::{Lease, Pool};
+    use crate::limit::pool::Lease;
     use crate::queue::live::LivePools;
     use crate::queue::stream::StreamId;
     use crate::store::key::KeyMaker;

@@ -200,6 +200,7 @@ impl Vm {
         let requests = port.between(|world| {
             let requests = keys.iter().map(|key| SlotRequest {
                 pool: Rc::clone(&self.pools[pool_of(*key)]),
+                own: None,
                 key: world.model.oracle.keys[*key],
                 failure: FailureMode::Deny,
                 enforcement: Enforcement::Enforce,

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::live::LivePool;
 use crate::host::fault::Fault;
+use crate::limit::pool::Pool;
 use crate::limit::{Enforcement, FailureMode};
 use crate::store::key::Key;
 
@@ -16,12 +17,21 @@ pub struct StreamId(pub u32);
 pub struct SlotRequest {
     /// The pool.
     pub pool: Rc<LivePool>,
+    /// The limits of the caller, if they are other than those of the pool.
+    pub own: Option<Pool>,
     /// The key of the slots.
     pub key: Key,
     /// The failure mode of the pool.
     pub failure: FailureMode,
     /// Whether the pool may refuse. One in shadow has no queue, and comes before all that may.
     pub enforcement: Enforcement,
+}
+
+impl SlotRequest {
+    /// The limits that apply to the stream.
+    pub(super) fn limits(&self) -> Pool {
+        self.own.unwrap_or(self.pool.limits())
+    }
 }
 
 /// The answer of a pool about one slot, when a stream asked for its slots.

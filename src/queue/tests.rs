@@ -50,6 +50,7 @@ impl One {
         key.push(Some(name.as_bytes()));
         SlotRequest {
             pool: Rc::clone(pool),
+            own: None,
             key: key.finish(),
             failure: FailureMode::Deny,
             enforcement: Enforcement::Enforce,
@@ -59,6 +60,14 @@ impl One {
     fn acquire(&mut self, stream: u32) -> Admission {
         let pool = Rc::clone(&self.pool);
         let request = self.slot_request(&pool, "key");
+        self.worker
+            .acquire(ROOT, StreamId(stream), vec![request], self.uptime)
+    }
+
+    fn acquire_with(&mut self, stream: u32, own: Pool) -> Admission {
+        let pool = Rc::clone(&self.pool);
+        let mut request = self.slot_request(&pool, "key");
+        request.own = Some(own);
         self.worker
             .acquire(ROOT, StreamId(stream), vec![request], self.uptime)
     }
@@ -286,4 +295,23 @@ fn a_stream_that_needs_two_pools_holds_the_first_while_it_waits_for_the_second()
     assert_eq!(a.hear(), [(3, Answer::Resume)]);
     a.release(3);
     assert_eq!(pages(&data), 0);
+}
+
+#[test]
+fn each_caller_of_a_key_has_its_own_slots() {
+    let data = FakeData::default();
+    let (mut a, mut b) = (One::new(&data, pool(2, 0)), One::new(&data, pool(2, 0)));
+    let refused = Admission::Refuse(Refusal {
+        pool: 0,
+        reason: Reason::QueueFull,
+    });
+    assert_eq!(a.acquire(1), Admission::Admit);
+    assert_eq!(b.acquire_with(2, pool(1, 0)), refused);
+    assert_eq!(b.acquire(3), Admission::Admit);
+    assert_eq!(a.acquire(4), refused);
+    assert_eq!(a.acquire_with(5, pool(3, 1)), Admission::Admit);
+    assert_eq!(b.acquire_with(6, pool(3, 1)), Admission::Wait);
+    assert_eq!(a.acquire_with(7, pool(3, 1)), refused);
+    a.release(5);
+    assert_eq!(b.hear(), [(6, Answer::Resume)]);
 }

@@ -197,10 +197,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
         uptime: Span,
     ) -> Admission {
         while let Some(request) = slots.requests.get(slots.next) {
-            let reason = match self
-                .leases
-                .enter(&request.pool, request.key, stream, uptime)
-            {
+            let reason = match self.leases.enter(request, stream, uptime) {
                 Ok((Entry::Admit, _, free)) => {
                     slots.held.push(request.key);
                     let request = slots.next;
@@ -211,7 +208,7 @@ impl<H: SharedData + SharedQueue> Worker<H> {
                     let position = QueuePosition {
                         key: request.key,
                         number,
-                        deadline: uptime.plus(request.pool.limits().timeout()),
+                        deadline: uptime.plus(request.limits().timeout()),
                     };
                     slots.waits = Some(position);
                     self.deadlines.insert((position.deadline, stream));

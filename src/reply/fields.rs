@@ -54,6 +54,8 @@ pub struct LimitStatus {
 pub struct PoolStatus {
     /// The pool.
     pub pool: PoolId,
+    /// The slots of the caller.
+    pub slots: u32,
     /// The slots that were free once the request had its own; `None` if that is not known.
     pub free: Option<u32>,
     /// The route by which it applies, if a template shows that.

@@ -73,13 +73,13 @@ pub fn policies<'s>(
         item(&mut list, &limit.scope.name);
         quota(&mut list, status, limit);
     }
-    for pool in pools
-        .iter()
-        .filter_map(|status| policy.pools.get(status.pool))
-    {
+    for status in pools {
+        let Some(pool) = policy.pools.get(status.pool) else {
+            continue;
+        };
         item(&mut list, &pool.scope.name);
         // The slots that are left change from one moment to the next, so they are not stated.
-        number(&mut list, DRAFT.quota, u64::from(pool.pool.slots()));
+        number(&mut list, DRAFT.quota, u64::from(status.slots));
         unit(&mut list, DRAFT.concurrent_requests);
     }
     if !list.is_empty() {

@@ -227,11 +227,12 @@ fn numbers<'a>(
         }
         Refusal::Pool { pool, .. } => {
             let found = applied.pools.iter().find(|status| status.pool == pool);
-            let route = found.and_then(|status| status.route);
+            let limit = policy.pools.get(pool)?;
             let status = PoolStatus {
                 pool,
+                slots: found.map_or(limit.pool.slots(), |status| status.slots),
                 free: Some(0),
-                route,
+                route: found.and_then(|status| status.route),
             };
             Numbers::of_pool(policy, &status, to.now)
         }

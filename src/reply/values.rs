@@ -54,7 +54,7 @@ impl<'a> Numbers<'a> {
     pub(super) fn of_pool(policy: &'a Policy, status: &PoolStatus, now: Timestamp) -> Option<Self> {
         let pool = policy.pools.get(status.pool)?;
         Some(Self {
-            quota: Some(pool.pool.slots().into()),
+            quota: Some(status.slots.into()),
             remaining: status.free.map(u64::from),
             ..Self::of_scope(&pool.scope, status.route, now)
         })

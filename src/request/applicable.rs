@@ -25,9 +25,11 @@ use crate::base::path::Ambiguity;
 use crate::base::property::Property;
 use crate::policy::Policy;
 use crate::policy::limits::Limit;
+use crate::policy::overrides::{Override, Overrides};
+use crate::policy::pools::PoolLimit;
 use crate::policy::route::RouteId;
-use crate::policy::rules::Override;
 use crate::policy::scope::{Absent, KeyPart, Scope};
+use crate::policy::seats::SeatLimit;
 use crate::policy::select::{Condition, Selector};
 use crate::policy::selector_index::{SelectorId, SelectorIndex};
 
@@ -199,15 +201,16 @@ impl Applicable {
                     }
                 }
                 SelectorId::Seats(id) => {
-                    // Without a holder there is nothing to keep a seat for.
                     let limit = policy.seats.get(id);
-                    let limit = limit.filter(|limit| caller.value(limit.holder).is_some());
-                    if applies(limit.map(|limit| &limit.scope)) {
+                    if limit.is_some_and(|limit| matcher.seats(limit, reading)) {
                         self.seats.push(id);
                     }
                 }
-                SelectorId::Pool(id) if applies(policy.pools.get(id).map(|pool| &pool.scope)) => {
-                    self.pools.push(id);
+                SelectorId::Pool(id) => {
+                    let pool = policy.pools.get(id);
+                    if pool.is_some_and(|pool| matcher.pools(pool, reading)) {
+                        self.pools.push(id);
+                    }
                 }
                 // It is the first, and no other kind follows.
                 SelectorId::Payload(id)
@@ -215,10 +218,7 @@ impl Applicable {
                 {
                     return (None, Some(id));
                 }
-                SelectorId::Exemption(_)
-                | SelectorId::Denial(_)
-                | SelectorId::Pool(_)
-                | SelectorId::Payload(_) => {}
+                SelectorId::Exemption(_) | SelectorId::Denial(_) | SelectorId::Payload(_) => {}
             }
         }
         (None, None)
@@ -267,11 +267,25 @@ impl<'p> Matcher<'_, 'p> {
         if !limit.has_unlimited {
             return Ok(());
         }
-        let overrides = &limit.overrides;
-        let found = overrides.first(|attribute| self.caller.selected(attribute));
-        found
-            .filter(|number| overrides.all().get(*number) == Some(&Override::Unlimited))
-            .map_or(Ok(()), |number| Err(Mismatch::Unlimited(number)))
+        self.overridden(&limit.overrides)
+    }
+
+    fn overridden<T>(&self, overrides: &Overrides<Override<T>>) -> Result<(), Mismatch<'p>> {
+        let unlimited = overrides.unlimited(|attribute| self.caller.selected(attribute));
+        unlimited.map_or(Ok(()), |number| Err(Mismatch::Unlimited(number)))
+    }
+
+    /// Whether a pool whose selector the index found applies.
+    fn pools(&self, pool: &'p PoolLimit, reading: Reading<'_>) -> bool {
+        self.applies(&pool.scope, reading) && self.overridden(&pool.overrides).is_ok()
+    }
+
+    /// Whether a seat limit whose selector the index found applies. Without a holder there is
+    /// nothing to keep a seat for.
+    fn seats(&self, seats: &'p SeatLimit, reading: Reading<'_>) -> bool {
+        self.caller.value(seats.holder).is_some()
+            && self.applies(&seats.scope, reading)
+            && self.overridden(&seats.overrides).is_ok()
     }
 
     /// Why a limit does not apply, whether or not the index found it.

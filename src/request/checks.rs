@@ -16,7 +16,6 @@ use crate::policy::Policy;
 use crate::policy::costs::{CostSource, Reservation, Settlement};
 use crate::policy::limits::Limit;
 use crate::policy::route::RouteId;
-use crate::policy::rules::Override;
 use crate::policy::scope::{KeyPart, KeyWord, Scope};
 use crate::store::LimitCheck;
 use crate::store::key::{LimitKeys, PartialKey};
@@ -92,7 +91,9 @@ impl Maker<'_> {
         let mut key = self.key(owner, &limit.scope)?;
         let page = key.finish();
         key.push(Some(holder));
-        let rule = Rule::Seats(limit.seats.for_holder(key.finish().fingerprint));
+        let value = |attribute| self.caller.selected(attribute);
+        let seats = limit.overrides.applied(&limit.seats, value)?;
+        let rule = Rule::Seats(seats.for_holder(key.finish().fingerprint));
         let mut check = LimitCheck::new(owner, page, rule, Cost::Now(1), limit.scope.failure);
         check.enforcement = limit.enforcement;
         Some(check)
@@ -131,8 +132,8 @@ impl Maker<'_> {
 /// The rule of the limit for a caller; `None` if the limit does not apply to it.
 #[must_use]
 pub fn rule_for(limit: &Limit, caller: &Caller<'_>) -> Option<Rule> {
-    let overridden = limit.overrides.find(|attribute| caller.selected(attribute));
-    let rule = overridden.map_or(Some(&limit.rule), Override::rule)?;
+    let value = |attribute| caller.selected(attribute);
+    let rule = limit.overrides.applied(&limit.rule, value)?;
     let own = rule.own.and_then(|own| caller.value(own.attribute));
     Some(rule.with(own.and_then(number)))
 }

@@ -5,9 +5,11 @@ use super::warnings::{RULE, warnings};
 fn of(entry: &str) -> Vec<String> {
     let limits = format!(
         "limits: [{{ name: seen, per: [], {RULE} }}, {{ name: never, per: [], {RULE}, fields: \
-         never }}, {{ name: shadow, per: [], {RULE}, enforcement: shadow }}]"
+         never }}, {{ name: shadow, per: [], {RULE}, enforcement: shadow }}, {{ name: hidden, \
+         per: [], {RULE}, fields: hide }}]"
     );
-    let pools = "concurrency: [{ name: pool, per: [], slots: 1 }]";
+    let pools = "concurrency: [{ name: pool, per: [], slots: 1 }, { name: still, per: [], slots: \
+                 1, enforcement: shadow }]";
     let fields =
         format!("replies: {{ fields: {{ family: none, write: [{{ name: x-a, {entry} }}] }} }}");
     warnings("directory: []", &format!("{limits}\n{pools}\n{fields}"))
@@ -57,6 +59,19 @@ fn a_field_that_is_never_sent_is_reported() {
             format!("{at}/of/0: this field never shows \"never\": it has `fields: never`"),
             format!("{at}/of/2: this field never shows \"shadow\": a limit in shadow is not shown"),
         ]
+    );
+    assert_eq!(
+        of("value: '{remaining}', of: [hidden, seen], when: admitted"),
+        [format!(
+            "{at}/of/0: this field never shows \"hidden\": it has `fields: hide`, and this field \
+             is not on refusals"
+        )]
+    );
+    assert_eq!(
+        of("value: '{remaining}', of: [still, pool]"),
+        [format!(
+            "{at}/of/0: this field never shows \"still\": a pool in shadow is not shown"
+        )]
     );
     assert_eq!(
         of("value: '{reset}', of: [pool]"),

@@ -102,12 +102,14 @@ pub(crate) async fn a_denied_request_receives_a_403(bed: &TestBed) {
         .with("/exempt", json!([{ "routes": ["/closed/open"] }]))
         .with(
             "/replies",
-            json!({ "denied": { "content_type": "text/plain", "body": "no entry" } }),
+            json!({ "denied": { "content_type": "text/plain", "body": "no entry",
+                                 "headers": { "x-reason": "{status} {attribute:org}" } } }),
         )
         .with("/access_log", json!({ "attributes": ["org", "api_key"] }));
     let gateway = bed.open(&policy).await;
     let client = gateway.client();
     let call = |path: &str, key: &str| Call::get(path).header("x-api-key", key);
+    let mut reasons = Vec::new();
     for (call, status) in [
         (call("/", "e2e-alpha-1"), 200),
         (call("/", "e2e-beta-1"), 403),
@@ -122,10 +124,13 @@ pub(crate) async fn a_denied_request_receives_a_403(bed: &TestBed) {
         assert_eq!(answer.status, status);
         if status == 403 {
             assert_eq!(answer.text(), "no entry");
+            reasons.push(answer.header("x-reason").map(str::to_owned));
             assert_eq!(answer.header("x-ratelimit-limit"), None);
             assert_eq!(answer.header("www-authenticate"), None);
         }
     }
+    let own = |reason: &str| Some(reason.to_owned());
+    assert_eq!(reasons, [own("403 beta"), own("403 alpha"), None, None]);
     let denied = async |entry| {
         let labels = [("entry", entry)];
         gateway

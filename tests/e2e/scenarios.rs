@@ -24,6 +24,7 @@ pub(crate) mod identity;
 pub(crate) mod memory;
 pub(crate) mod observed;
 pub(crate) mod outages;
+pub(crate) mod overridden;
 pub(crate) mod page_presets;
 pub(crate) mod pages;
 pub(crate) mod paths;
@@ -272,6 +273,9 @@ macro_rules! for_each_scenario {
             tunnels: [
                 a_tunnel_has_no_payload_limit,
                 bytes_before_a_tunnel_begins_are_limited,
+            ]
+            overridden: [
+                pools_and_seats_have_numbers_and_answers_of_their_own,
             ]
             pools: [
                 slots_and_queue_are_as_large_as_documented,

@@ -50,17 +50,17 @@ impl Asked {
         self.reach_of(&[])
     }
 
+    /// Two lists of routes, those of this `for` and those of its tiers. A request that it selects
+    /// matches one of each. An empty list is any route.
+    pub(super) fn selected(&self, selector: &Node) -> [Vec<Route>; 2] {
+        let tiers = selector.at("tier").into_iter().flat_map(Node::texts);
+        let of_tiers = tiers.filter_map(|name| self.tiers.get(name)).flatten();
+        [routes(selector), of_tiers.cloned().collect()]
+    }
+
     /// The reach of this `for`.
     pub(super) fn reach(&self, selector: &Node) -> Reach {
-        let own = routes(selector);
-        let tiers = selector.at("tier").into_iter().flat_map(Node::texts);
-        let of_tiers: Vec<Route> = tiers
-            .filter_map(|name| self.tiers.get(name))
-            .flatten()
-            .cloned()
-            .collect();
-        // A request matches one of both.
-        match [self.reach_of(&own), self.reach_of(&of_tiers)] {
+        match self.selected(selector).map(|routes| self.reach_of(&routes)) {
             [Reach::Inside, _] | [_, Reach::Inside] => Reach::Inside,
             [Reach::Outside, _] | [_, Reach::Outside] => Reach::Outside,
             [Reach::Partly, Reach::Partly] => Reach::Partly,

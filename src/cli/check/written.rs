@@ -6,6 +6,7 @@ use crate::policy::Policy;
 use crate::policy::document::Node;
 use crate::policy::error::Quoted;
 use crate::policy::limits::{Limit, Visibility};
+use crate::policy::pools::PoolLimit;
 use crate::policy::replies::When;
 use crate::policy::template::{IN_FIELDS, Placeholder, Template};
 
@@ -28,13 +29,18 @@ pub(super) fn written(document: &Node, policy: &Policy) -> Vec<Warning> {
 
 /// Limits in `of` that are never shown.
 fn of(at: &str, entry: &Node, policy: &Policy) -> Vec<Warning> {
+    let is_admitted = is_admitted(entry, policy);
     let names = entry
         .at("of")
         .into_iter()
         .flat_map(|list| items(list, format!("{at}/of")));
     let never = names.filter_map(|(at, node)| {
         let name = node.text()?;
-        let why = unseen(policy.limits.iter().find(|it| *it.scope.name == *name)?)?;
+        let limit = policy.limits.iter().find(|it| *it.scope.name == *name);
+        let pool = policy.pools.iter().find(|it| *it.scope.name == *name);
+        let why = limit
+            .and_then(|limit| unseen(limit, is_admitted))
+            .or_else(|| pool.and_then(unseen_pool))?;
         Some(Warning {
             line: node.line,
             at,
@@ -44,12 +50,21 @@ fn of(at: &str, entry: &Node, policy: &Policy) -> Vec<Warning> {
     never.collect()
 }
 
-/// Why callers never see a limit.
-fn unseen(limit: &Limit) -> Option<&'static str> {
+/// Why callers never see a pool.
+fn unseen_pool(pool: &PoolLimit) -> Option<&'static str> {
+    (pool.enforcement == Enforcement::Shadow).then_some("a pool in shadow is not shown")
+}
+
+/// Why callers never see a limit, on responses to requests that were admitted or on all.
+fn unseen(limit: &Limit, is_admitted: bool) -> Option<&'static str> {
     if limit.enforcement == Enforcement::Shadow {
         Some("a limit in shadow is not shown")
     } else if limit.visibility == Visibility::Never {
         Some("it has `fields: never`")
+    } else if is_admitted && limit.visibility == Visibility::Hide {
+        Some("it has `fields: hide`, and this field is not on refusals")
+    } else if is_admitted && limit.scope.selector.refused {
+        Some("no request that it counts is admitted")
     } else {
         None
     }
@@ -65,12 +80,12 @@ fn value(at: &str, entry: &Node, policy: &Policy) -> Option<Warning> {
         None => Vec::new(),
     };
     let is_of = |limit: &&Limit| names.is_empty() || names.contains(&&*limit.scope.name);
+    let is_admitted = is_admitted(entry, policy);
     let has_limit = policy
         .limits
         .iter()
         .filter(is_of)
-        .any(|limit| unseen(limit).is_none());
-    let is_admitted = is_admitted(entry, policy);
+        .any(|limit| unseen(limit, is_admitted).is_none());
     let why = template
         .placeholders()
         .find_map(|placeholder| match placeholder {
@@ -85,7 +100,12 @@ fn value(at: &str, entry: &Node, policy: &Policy) -> Option<Warning> {
             {
                 Some("it shows no limit, and a pool has neither times nor an overage")
             }
-            Placeholder::Quota | Placeholder::Remaining | Placeholder::Used
+            Placeholder::Quota
+            | Placeholder::Remaining
+            | Placeholder::Used
+            | Placeholder::Limit
+            | Placeholder::Label
+            | Placeholder::Route
                 if !has_limit && names.is_empty() =>
             {
                 Some("the policy has no limit that callers see")

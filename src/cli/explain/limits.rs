@@ -19,7 +19,6 @@ use crate::policy::Policy;
 use crate::policy::charges::ChargeWhen;
 use crate::policy::costs::{CostSource, Reservation, Settlement};
 use crate::policy::limits::{self, Visibility};
-use crate::policy::rules::Override;
 use crate::policy::scope::{KeyPart, Scope};
 use crate::policy::select::Condition;
 use crate::request::applicable::{Applicable, Mismatch};
@@ -99,9 +98,8 @@ impl View<'_> {
 
     /// The source of a quota or a burst that may be the caller's own.
     fn quota_from(&self, limit: &limits::Limit) -> Option<String> {
-        let overrides = &limit.overrides;
-        let overridden = overrides.find(|attribute| self.caller.selected(attribute));
-        let rule = overridden.map_or(Some(&limit.rule), Override::rule)?;
+        let value = |attribute| self.caller.selected(attribute);
+        let rule = limit.overrides.applied(&limit.rule, value)?;
         let own = rule.own?;
         let name = self.policy.attributes.name(own.attribute);
         let value = self.caller.value(own.attribute);
@@ -245,14 +243,18 @@ impl View<'_> {
             .pools
             .iter()
             .filter_map(|id| self.policy.pools.get(*id));
-        let rows = pools.map(|limit| Pool {
-            name: limit.scope.name.to_string(),
-            label: limit.scope.label.to_string(),
-            key: self.key(&limit.scope),
-            slots: limit.pool.slots(),
-            queue_length: limit.applied().length(),
-            queue_timeout: write_span(limit.applied().timeout()),
-            enforcement: enforcement(limit.enforcement),
+        let rows = pools.map(|limit| {
+            let own = limit.own(|attribute| self.caller.selected(attribute));
+            let applied = own.unwrap_or(limit.applied());
+            Pool {
+                name: limit.scope.name.to_string(),
+                label: limit.scope.label.to_string(),
+                key: self.key(&limit.scope),
+                slots: applied.slots(),
+                queue_length: applied.length(),
+                queue_timeout: write_span(applied.timeout()),
+                enforcement: enforcement(limit.enforcement),
+            }
         });
         rows.collect()
     }
@@ -260,13 +262,16 @@ impl View<'_> {
     /// The seats that a check is of, if it is of some.
     pub(super) fn seats(&self, check: &LimitCheck) -> Option<Seats> {
         let limit = self.policy.seat_limit(check.owner)?;
+        let Rule::Seats(seats) = check.rule else {
+            return None;
+        };
         Some(Seats {
             name: limit.scope.name.to_string(),
             label: limit.scope.label.to_string(),
             key: self.key(&limit.scope),
             holder: self.part(&limit.scope, &KeyPart::Attribute(limit.holder)),
-            seats: limit.seats.seats(),
-            idle: write_span(limit.seats.idle()),
+            seats: seats.seats(),
+            idle: write_span(seats.idle()),
             status: limit.refusal_status(&self.policy.replies),
             enforcement: enforcement(limit.enforcement),
         })

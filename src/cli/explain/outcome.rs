@@ -166,7 +166,7 @@ impl Outcome {
         let shown = statuses(policy, request, &checks, &balances);
         let applied = Applied {
             limits: &shown,
-            pools: &pools(policy, request, applicable, refused.is_none()),
+            pools: &pools(view, applicable, refused.is_none()),
         };
         let (decision, limit, response) = match refused {
             Some(refusal) => {
@@ -294,22 +294,27 @@ fn statuses(
 }
 
 /// The status of each pool. If the request is admitted, it is the only one in flight.
-fn pools(
-    policy: &Policy,
-    request: &Request,
-    applicable: &Applicable,
-    is_admitted: bool,
-) -> Vec<PoolStatus> {
+fn pools(view: &View<'_>, applicable: &Applicable, is_admitted: bool) -> Vec<PoolStatus> {
+    let View {
+        policy,
+        request,
+        caller,
+        ..
+    } = *view;
     let known = applicable
         .pools
         .iter()
         .filter_map(|id| Some((*id, policy.pools.get(*id)?)));
     known
         .filter(|(_, limit)| limit.enforcement == Enforcement::Enforce)
-        .map(|(pool, limit)| PoolStatus {
-            pool,
-            free: is_admitted.then(|| limit.pool.slots().saturating_sub(1)),
-            route: matched_route(&limit.scope, request, policy),
+        .map(|(pool, limit)| {
+            let slots = limit.slots_of(|attribute| caller.selected(attribute));
+            PoolStatus {
+                pool,
+                slots,
+                free: is_admitted.then(|| slots.saturating_sub(1)),
+                route: matched_route(&limit.scope, request, policy),
+            }
         })
         .collect()
 }

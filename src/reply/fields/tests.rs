@@ -7,6 +7,7 @@ use crate::store::key::KeyMaker;
 
 const POOL: PoolStatus = PoolStatus {
     pool: PoolId::FIRST,
+    slots: 4,
     free: None,
     route: None,
 };

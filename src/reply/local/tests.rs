@@ -38,6 +38,7 @@ const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
 
 const POOL: PoolStatus = PoolStatus {
     pool: PoolId::FIRST,
+    slots: 1,
     free: None,
     route: None,
 };

@@ -49,8 +49,12 @@ impl Applicable {
         };
         let limits = policy.limits.iter().filter(depending);
         let scopes = limits.map(|limit| &limit.scope);
-        let scopes = scopes.chain(policy.pools.iter().map(|pool| &pool.scope));
-        let scopes = scopes.chain(policy.seats.iter().map(|seats| &seats.scope));
+        let pools = policy.pools.iter();
+        let pools = pools.filter(|pool| matcher.overridden(&pool.overrides).is_ok());
+        let scopes = scopes.chain(pools.map(|pool| &pool.scope));
+        let seats = policy.seats.iter();
+        let seats = seats.filter(|seats| matcher.overridden(&seats.overrides).is_ok());
+        let scopes = scopes.chain(seats.map(|seats| &seats.scope));
         scopes
             .filter(|scope| matcher.may_apply(scope, endpoint))
             .map(|scope| &*scope.name)
