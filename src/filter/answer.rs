@@ -202,7 +202,9 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
     ) -> Flow {
         let policy = &self.runtime.policy;
         let Forwarded {
-            mut limits, pools, ..
+            mut limits,
+            mut pools,
+            ..
         } = forwarded;
         apply(
             &mut limits,
@@ -213,6 +215,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             "a pool refuses a slot that was asked for",
         );
         let limit = asked.and_then(|asked| policy.pools.get(asked.id));
+        let refusing = pools
+            .iter_mut()
+            .find(|pool| asked.is_some_and(|asked| asked.id == pool.pool));
+        if let Some(pool) = refusing {
+            pool.free = Some(0);
+        }
         let refusal = match asked.zip(invariant(
             limit,
             "a request needs slots of its policy's pools",

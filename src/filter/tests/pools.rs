@@ -17,13 +17,14 @@ limits:
   - { name: all, per: [], calendar: { quota: 9, window: 1d } }
 concurrency:
   - { name: pool, for: { routes: ["/work", "/upload"] }, per: [user], slots: 1,
-      queue: { length: 2, timeout: 10s } }
+      queue: { length: 2, timeout: 10s }, overrides: [{ for: { user: [big] }, slots: 2,
+      queue: { length: 0, timeout: 1s } }, { for: { user: [all] }, slots: unlimited }] }
 seats:
   - { name: editor, for: { routes: ["PUT /records/{record}"] }, per: [record], holder: user,
       seats: 1, idle: 60s }
 payloads: [{ for: { routes: ["/upload"] }, bytes: 10B }]
 replies:
-  fields: { family: both }
+  fields: { family: both, write: [{ name: x-slots, of: [pool], value: "{remaining}/{quota}" }] }
   refused: { content_type: text/plain, body: "{limit} {retry_after} {trace_id}" }
 access_log: { attributes: [user] }
 "#;
@@ -90,12 +91,32 @@ fn the_queue_is_full(proxy: &Proxy, policy: &Rc<Runtime<Proxy>>) {
         reply
             .headers
             .contains(&("retry-after".into(), "1".to_owned()))
+            && reply
+                .headers
+                .contains(&("x-slots".into(), "0/1".to_owned()))
             && reply.body.starts_with("pool 1 ")
     );
     assert_eq!(
         proxy.take_line().unwrap(),
         "decision=refused limit=pool tier=- user=a"
     );
+}
+
+#[test]
+fn a_caller_may_have_slots_of_its_own_or_need_none() {
+    let proxy = Proxy::new();
+    let policy = proxy.runtime(POLICY);
+    let mut slots = Vec::new();
+    for user in ["big", "big", "all", "all", "all"] {
+        let (mut stream, flow) = send(&proxy, &policy, "/work", user);
+        assert_eq!(flow, Flow::Continue, "{user}");
+        let response = proxy.answer(&mut stream, &[(":status", "200")]);
+        slots.push(response.get("x-slots").cloned());
+    }
+    let stated = |slots: &str| Some(slots.to_owned());
+    assert_eq!(slots, [stated("1/2"), stated("0/2"), None, None, None]);
+    let (_, flow) = send(&proxy, &policy, "/work", "big");
+    assert_eq!((flow, refused(&proxy, "queue_full")), (Flow::Stop, 1));
 }
 
 #[test]
