@@ -86,17 +86,43 @@ fn value(at: &str, entry: &Node, policy: &Policy) -> Option<Warning> {
         .iter()
         .filter(is_of)
         .any(|limit| unseen(limit, is_admitted).is_none());
-    let why = template
-        .placeholders()
-        .find_map(|placeholder| match placeholder {
-            Placeholder::RetryAfter(_) if is_admitted => {
+    let shows = Shows {
+        limit: has_limit,
+        named: !names.is_empty(),
+        refusals: !is_admitted,
+    };
+    let mut placeholders = template.placeholders();
+    let why = placeholders.find_map(|placeholder| shows.no_value(placeholder))?;
+    Some(Warning {
+        line: node.line,
+        at: format!("{at}/value"),
+        text: format!("this field is never sent: {why}"),
+    })
+}
+
+/// The numbers and the responses that a field is for.
+#[derive(Clone, Copy)]
+struct Shows {
+    /// Some limit that callers see.
+    limit: bool,
+    /// The limits and pools of a list, and no others.
+    named: bool,
+    /// Refusals, besides responses to admitted requests.
+    refusals: bool,
+}
+
+impl Shows {
+    /// Why a placeholder never has a value.
+    fn no_value(self, placeholder: Placeholder) -> Option<&'static str> {
+        match placeholder {
+            Placeholder::RetryAfter(_) if !self.refusals => {
                 Some("an admitted request has no `{retry_after}`")
             }
             Placeholder::Window(_)
             | Placeholder::Reset(_)
             | Placeholder::More(_)
             | Placeholder::Overage
-                if !has_limit =>
+                if !self.limit =>
             {
                 Some("it shows no limit, and a pool has neither times nor an overage")
             }
@@ -106,7 +132,7 @@ fn value(at: &str, entry: &Node, policy: &Policy) -> Option<Warning> {
             | Placeholder::Limit
             | Placeholder::Label
             | Placeholder::Route
-                if !has_limit && names.is_empty() =>
+                if !self.limit && !self.named =>
             {
                 Some("the policy has no limit that callers see")
             }
@@ -130,12 +156,8 @@ fn value(at: &str, entry: &Node, policy: &Policy) -> Option<Warning> {
             | Placeholder::Status
             | Placeholder::Title
             | Placeholder::Detail => None,
-        })?;
-    Some(Warning {
-        line: node.line,
-        at: format!("{at}/value"),
-        text: format!("this field is never sent: {why}"),
-    })
+        }
+    }
 }
 
 /// Whether a field is sent only on responses to requests that were admitted.
