@@ -33,12 +33,14 @@ mod revision;
 pub mod route;
 pub mod rules;
 pub mod scope;
+mod scoped;
 pub mod seats;
 pub mod select;
 pub mod selector_index;
 mod selectors;
 pub mod template;
 pub mod tiers;
+pub mod usage;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -58,11 +60,13 @@ use reader::{Errors, Field, MapField};
 use replies::{Replies, SharedTypes, Shown};
 use route::{Matches, RouteTable, RouteTableBuilder};
 use scope::Siblings;
+use scoped::Scoped;
 use seats::SeatLimit;
 use select::Selector;
 use selector_index::SelectorIndex;
 pub use selectors::RefusedLimits;
 use tiers::{ReadTiers, Tier};
+use usage::Usage;
 
 use crate::base::id::{
     CounterOwner, DenialId, ExemptionId, IdVec, LimitId, PayloadId, PerOwner, PoolId, SeatId,
@@ -80,6 +84,8 @@ pub struct Policy {
     pub name: Box<str>,
     /// Identifies the content of the policy.
     pub revision: Box<str>,
+    /// All limits by name, each with a digest of what the document says of it.
+    pub digests: Vec<(Box<str>, Box<str>)>,
     /// How callers are identified.
     pub callers: Callers,
     /// Classes of requests, first match wins.
@@ -112,6 +118,8 @@ pub struct Policy {
     pub access_log: Option<Vec<AttributeId>>,
     /// Which lines of it are also written in parts.
     pub log_parts: access_log::Parts,
+    /// The export of usage; `None` if it is not wanted.
+    pub usage: Option<Usage>,
     /// All attributes that a caller can have.
     pub attributes: Attributes,
     /// The properties to read for each request.
@@ -135,6 +143,16 @@ struct Context {
 }
 
 impl Context {
+    fn new(packed: Option<Table>) -> Self {
+        Self {
+            attributes: Attributes::default(),
+            routes: RouteTable::builder(),
+            names: HashMap::new(),
+            multiplied: 0,
+            packed,
+        }
+    }
+
     /// Gives a limit its name; the pointer of its first use if it is taken.
     fn take_name(&mut self, name: &str, at: &Pointer<'_>) -> Option<String> {
         match self.names.entry(name.to_owned()) {
@@ -249,13 +267,7 @@ impl Policy {
 /// Reads the whole document. Each part is read even if another has errors, and `?` is applied last.
 fn read(document: Field<'_>, packed: Option<Table>) -> Option<Policy> {
     let map = document.map::<lang::Policy>()?;
-    let mut context = Context {
-        attributes: Attributes::default(),
-        routes: RouteTable::builder(),
-        names: HashMap::new(),
-        multiplied: 0,
-        packed,
-    };
+    let mut context = Context::new(packed);
     map.read(lang::Policy::VERSION);
     let name = map.read(lang::Policy::NAME).map(Box::from);
     let revision = map.read(lang::Policy::REVISION);
@@ -271,11 +283,12 @@ fn read(document: Field<'_>, packed: Option<Table>) -> Option<Policy> {
         types: SharedTypes::of(&map),
     };
     let deny = read_denials(&map, &siblings, &mut context);
-    let scoped = read_scoped(&map, &siblings, &mut context);
+    let scoped = scoped::read(&map, &siblings, &mut context);
     let enforcement = map.read(lang::Policy::ENFORCEMENT);
     let replies = read_replies(&map, scoped.as_ref(), &mut context);
     let store = map.read_with(lang::Policy::STORE, |_, map| engine::read_store(&map));
     let access_log = access_log::read(&map, &mut context);
+    let usage = usage::read(&map, scoped.as_ref(), &mut context);
     map.finish();
 
     let tiers = tiers::complete(tiers)?;
@@ -284,6 +297,7 @@ fn read(document: Field<'_>, packed: Option<Table>) -> Option<Policy> {
     let (keys_max, engine) = engine::used(store?, &scoped.limits);
     let routes = context.routes.build();
     let mut policy = Policy {
+        digests: scoped.digests(&map),
         callers: callers?,
         exempt: exempt?.selectors.into(),
         deny: deny?.into(),
@@ -300,6 +314,7 @@ fn read(document: Field<'_>, packed: Option<Table>) -> Option<Policy> {
         engine,
         access_log,
         log_parts: log_parts.unwrap_or_default(),
+        usage: usage?,
         attributes: context.attributes,
         tier_by_route: tiers::by_route(&tiers, routes.route_count()),
         name: name?,
@@ -363,38 +378,4 @@ fn read_denials(
         exempt::read_denials(&list, siblings.tiers, siblings.exempt, context)
     });
     read.map(Option::unwrap_or_default)
-}
-
-/// All that has a scope.
-struct Scoped {
-    limits: Vec<Limit>,
-    pools: Vec<PoolLimit>,
-    seats: Vec<SeatLimit>,
-    payloads: Vec<Payload>,
-}
-
-/// Reads the limits of all kinds; `None` if one of them has an error.
-fn read_scoped(
-    map: &MapField<'_, lang::Policy>,
-    siblings: &Siblings<'_>,
-    context: &mut Context,
-) -> Option<Scoped> {
-    let limits = map.read_with(lang::Policy::LIMITS, |_, list| {
-        limits::read(&list, siblings, context)
-    });
-    let pools = map.read_with(lang::Policy::CONCURRENCY, |_, list| {
-        pools::read(&list, siblings, context)
-    });
-    let seats = map.read_with(lang::Policy::SEATS, |_, list| {
-        seats::read(&list, siblings, context)
-    });
-    let payloads = map.read_with(lang::Policy::PAYLOADS, |_, list| {
-        payloads::read(&list, siblings, context)
-    });
-    Some(Scoped {
-        limits: limits?.unwrap_or_default(),
-        pools: pools?.unwrap_or_default(),
-        seats: seats?.unwrap_or_default(),
-        payloads: payloads?.unwrap_or_default(),
-    })
 }

@@ -53,7 +53,7 @@ sets: []
 ";
 const ERRORS: &str = "POLICY:4: /limits/0/bucket/burst: 0 is not in 1..=1000000000
 POLICY:5: /sets: unknown key; known keys: version, name, revision, callers, tiers, exempt, deny, \
-limits, concurrency, seats, payloads, enforcement, replies, store, access_log; did you \
+limits, concurrency, seats, payloads, enforcement, replies, store, access_log, usage; did you \
 mean \"seats\"?
 POLICY: 2 errors
 ";

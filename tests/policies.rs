@@ -218,6 +218,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::ReservedName { .. } => "ReservedName",
         Reason::ReservedCredential { .. } => "ReservedCredential",
         Reason::Refused(_) => "Refused",
+        Reason::Usage(_) => "Usage",
         Reason::CredentialsName { .. } => "CredentialsName",
         Reason::TooManyAttributes { .. } => "TooManyAttributes",
         Reason::Duplicate { .. } => "Duplicate",
@@ -325,7 +326,7 @@ fn the_corpus_has_every_reason_and_every_rule() {
     }
     assert_eq!(
         (reasons.len(), rules.len()),
-        (67, 23),
+        (68, 23),
         "{reasons:?}
 {rules:?}"
     );

@@ -162,6 +162,10 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 12] = [
     (
         "a name that must be defined elsewhere in the document",
         &[
+            "usage_metric_limit_unknown",
+            "usage_metric_name_of_a_ratio",
+            "usage_metric_name_twice",
+            "usage_tag_attribute_unknown",
             "access_log_attribute_unknown",
             "deny_attribute_unknown",
             "directory_attributes_of_a_credential",
@@ -364,6 +368,7 @@ const LEFT_TO_THE_READERS: [(&str, &[&str]); 12] = [
             "rolling_quota_group_large",
             "rolling_window_long",
             "seats_idle_long",
+            "usage_every_long",
         ],
     ),
 ];

@@ -16,7 +16,7 @@ use super::prose::{paragraphs, requirements, unlinked};
 use crate::policy::header::TOKEN_BYTES_MAX;
 use crate::policy::language::{
     Constraint, Description, KeyDescription, Mapping as _, Names, Policy, Rest, Shape, Stated,
-    settable_header,
+    settable_header, tag,
 };
 
 /// The schema, formatted so that two versions can be compared line by line.
@@ -115,6 +115,7 @@ impl Schema {
                 "maxLength": TOKEN_BYTES_MAX,
                 "pattern": settable_header(),
             }),
+            Names::Tag(words) => json!({ "not": { "enum": words }, "pattern": tag() }),
         };
         if let (Names::But(_), Some(names)) = (&rest.names, names.as_object_mut()) {
             names.extend(self.name().as_object().cloned().unwrap_or_default());

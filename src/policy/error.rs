@@ -7,6 +7,7 @@ mod display;
 mod entry;
 mod refused;
 mod templates;
+mod usage;
 mod words;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::payload::json::PathError;
 
 pub use entry::InEntry;
 pub use refused::RefusedRule;
+pub use usage::UsageRule;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use words::{Choices, Quoted};
 pub(crate) use words::{Shown, nearest};
@@ -356,6 +358,8 @@ pub enum Reason {
         /// The word before the form.
         word: Word,
     },
+    /// A rule of the export of usage.
+    Usage(UsageRule),
     /// A status that no refusal can have.
     BadRefusalStatus {
         /// As it was written.
@@ -375,17 +379,6 @@ pub enum Reason {
         /// The key of a type for all such bodies.
         shared: &'static str,
     },
-}
-
-impl Reason {
-    /// A word that is none of `choices`; `kind` is the noun for them.
-    pub(super) fn not_one_of(value: &str, choices: Vec<String>, kind: &'static str) -> Self {
-        Self::NotOneOf {
-            value: value.to_owned(),
-            choices,
-            kind,
-        }
-    }
 }
 
 impl fmt::Display for PolicyError {

@@ -30,6 +30,7 @@ mod payloads;
 mod replies;
 mod select;
 mod templates;
+mod usage;
 
 use super::reader::{Field, MapField};
 
@@ -56,7 +57,7 @@ pub(crate) use overrides::{
     BucketOverride, CalendarOverride, OVERRIDE_KEYS, OwnNumber, RollingOverride, Unlimited,
 };
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use patterns::{GROUPED, settable_header};
+pub(crate) use patterns::{GROUPED, settable_header, tag};
 pub(crate) use payloads::{
     JsonObjects, JsonObjectsOverride, JsonShape, JsonShapeOverride, JsonValue, JsonValueOverride,
     Members, NAMES_TO_REMEMBER, Payload, PayloadOverride,
@@ -69,3 +70,4 @@ pub(crate) use select::{
     ATTRIBUTE_BYTES_MAX, CallerSelector, ConditionValues, Routes, Selector, Tier,
 };
 pub(crate) use templates::{HeaderValue, Placeholders, TemplateText};
+pub(crate) use usage::{Usage, UsageMetric, UsageTags, UsageTarget};

@@ -380,6 +380,7 @@ impl fmt::Display for Reason {
             }
             Self::BadPlaceholder { value, known } => templates::placeholder(f, value, known),
             Self::BadForm { value, word } => templates::form(f, value, *word),
+            Self::Usage(rule) => write!(f, "{rule}"),
             Self::BadRefusalStatus { value } => {
                 write!(
                     f,

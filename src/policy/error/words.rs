@@ -2,6 +2,23 @@
 
 use std::fmt;
 
+use super::Reason;
+
+impl Reason {
+    /// A word that is none of `choices`; `kind` is the noun for them.
+    pub(in crate::policy) fn not_one_of(
+        value: &str,
+        choices: Vec<String>,
+        kind: &'static str,
+    ) -> Self {
+        Self::NotOneOf {
+            value: value.to_owned(),
+            choices,
+            kind,
+        }
+    }
+}
+
 /// A value from the document, short and on one line.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 

@@ -71,6 +71,8 @@ pub(crate) enum Names {
     Text(usize),
     /// The name of a header of an answer.
     Settable,
+    /// The name of a tag, except for these words.
+    Tag(&'static [&'static str]),
 }
 
 /// [`super::Mapping::description`] of a mapping: not yet called, because mappings contain others.

@@ -3,7 +3,9 @@
 use super::formats::{Name, Reference, Revision};
 use super::key::{mapping, words};
 use super::kind::{Choice, Count32, List, Map, Set};
-use super::{Callers, Constraint, Engine, Limit, Payload, Pool, Replies, Seats, Selector, Tier};
+use super::{
+    Callers, Constraint, Engine, Limit, Payload, Pool, Replies, Seats, Selector, Tier, Usage,
+};
 use crate::limit::Enforcement;
 use crate::policy::access_log::Parts;
 use crate::policy::attributes::ATTRIBUTES_MAX;
@@ -66,6 +68,8 @@ mapping! {
         /// One string for each line of Envoy's access log, `%FILTER_STATE(wasm.sluicegate:PLAIN)%`:
         /// [access_log](#access_log).
         ACCESS_LOG "access_log": Map<AccessLog>, optional "off";
+        /// How much of its limits each caller uses, for a collector of metrics: [usage](#usage).
+        USAGE "usage": Map<Usage>, optional "off";
     }
 }
 

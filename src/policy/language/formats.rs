@@ -295,6 +295,8 @@ const STEP_BYTES_MAX: usize = 128;
 pub(super) const STEPS_MAX: usize = 16;
 pub(super) const CONTENT_TYPE_BYTES_MAX: usize = 128;
 
+pub(super) use text;
+
 #[cfg(not(target_arch = "wasm32"))]
 impl Show<&'static str> for Name {
     fn show(value: &&'static str) -> serde_json::Value {

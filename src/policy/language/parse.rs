@@ -14,12 +14,13 @@ use crate::policy::callers::host::HostPattern;
 use crate::policy::charges;
 use crate::policy::directory::{self, Digest};
 use crate::policy::document::Value;
-use crate::policy::error::Reason;
+use crate::policy::error::{Reason, UsageRule};
 use crate::policy::header::TOKEN_BYTES_MAX;
 use crate::policy::media::{self, MediaRange as Range};
 use crate::policy::reader::{Items, is_label, is_revision};
 use crate::policy::route::Route;
 use crate::policy::template::Word;
+use crate::policy::usage::is_metric;
 
 /// Steps into metadata: at least `least` keys.
 pub(super) fn steps(field: Field<'_>, least: usize) -> Option<Path> {
@@ -63,6 +64,15 @@ pub(super) fn revision(field: Field<'_>) -> Option<&str> {
         Some(text)
     } else {
         field.refuse(Reason::BadRevision(text.to_owned()))
+    }
+}
+
+pub(super) fn metric(field: Field<'_>) -> Option<&str> {
+    let text = field.string()?;
+    if is_metric(text) {
+        Some(text)
+    } else {
+        field.refuse(Reason::Usage(UsageRule::Metric(text.to_owned())))
     }
 }
 

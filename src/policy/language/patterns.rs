@@ -9,6 +9,7 @@ use crate::policy::reader::{
 };
 use crate::policy::route::{CAPTURE_NAME_BYTES_MAX, ROUTE_SEGMENTS_MAX};
 use crate::policy::template::{Suffix, Word};
+use crate::policy::usage::{METRIC_BYTES_MAX, TAG_BYTES_MAX};
 
 const METHOD: &str = "[A-Z][A-Z0-9-]*";
 
@@ -64,6 +65,22 @@ pub(super) fn until() -> String {
     let time = "[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?";
     let offset = "(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
     format!("^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:{time}{offset})?$")
+}
+
+/// The name of a metric.
+pub(super) fn metric() -> String {
+    format!(
+        "^[A-Za-z][0-9A-Za-z_./-]{{0,{}}}$",
+        METRIC_BYTES_MAX.saturating_sub(1)
+    )
+}
+
+/// The name of a tag.
+pub(crate) fn tag() -> String {
+    format!(
+        "^[A-Za-z_][0-9A-Za-z_.-]{{0,{}}}$",
+        TAG_BYTES_MAX.saturating_sub(1)
+    )
 }
 
 pub(super) fn route() -> String {
