@@ -22,3 +22,4 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 mod unidentified;
+pub mod usage;

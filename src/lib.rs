@@ -46,6 +46,9 @@ pub mod reply;
 // Metrics and the access log.
 pub mod observe;
 
+// How much of its limits each caller uses, and how that is sent.
+pub mod usage;
+
 // One request from its head to its end.
 pub mod filter;
 

@@ -136,6 +136,10 @@ pub enum Event {
     },
     /// Something happened between this proxy and the engine.
     Engine(EngineEvent),
+    /// What receives usage did not accept it.
+    UsageFailed,
+    /// So many requests were counted without the tags of their callers.
+    UsageOverflow(u64),
     /// The host or an invariant failed.
     Fault(Fault),
     /// Live records were dropped because their page was full.

@@ -204,7 +204,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         if verdict == Verdict::Ask {
             return self.ask(stream, head.request.ends, checks);
         }
-        self.observe_decisions(verdict, checks);
+        self.observe_decisions(verdict, checks, &head);
         let limits = self.statuses(checks, head.request);
         self.log_decision(stream.asked, verdict, checks, (&limits, head));
         if let Verdict::Refuse(denial) = verdict {
@@ -214,8 +214,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let flow = self.forward(stream, head, limits);
         if stream.body.is_some() || flow == Flow::Wait {
             admission(checks, verdict, |event| stream.admission.push(event));
+            self.keep_usage(stream, verdict, checks, head.caller);
         } else if flow == Flow::Continue {
             admission(checks, verdict, |event| self.observe(event));
+            self.count_admitted(verdict, checks, (head.caller, head.now));
         }
         flow
     }
@@ -269,7 +271,13 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         }
     }
 
-    pub(super) fn observe_decisions(&self, verdict: Verdict, checks: &[LimitCheck]) {
+    pub(super) fn observe_decisions(
+        &self,
+        verdict: Verdict,
+        checks: &[LimitCheck],
+        head: &Head<'_>,
+    ) {
+        self.count_decided(verdict, checks, (head.caller, head.now));
         for check in checks {
             if let Err(fault) = check.answer {
                 self.observe(Observed::Fault(fault));

@@ -183,6 +183,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             Reason::Unavailable | Reason::StopIteration
         ) {
             stream.admission.clear();
+            stream.usage.clear();
             return stream.charges.cancel(self, observe::Refund::PayloadRefused);
         }
         self.observe_charges(stream);

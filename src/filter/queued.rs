@@ -292,6 +292,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             return stream.charges.settle_refused(self, None);
         }
         stream.admission.clear();
+        stream.usage.clear();
         stream.charges.cancel(self, why)
     }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::queued::Pools;
 use super::sharing::Sharing;
+use super::usage::Export;
 use crate::base::invariant::drain_broken;
 use crate::base::time::Span;
 use crate::host::fault::Fault;
@@ -51,6 +52,8 @@ pub struct Runtime<D> {
     pub(super) bodies: Budget,
     /// The calls to the engine; `None` if no limit is shared.
     pub(super) sharing: Option<RefCell<Sharing>>,
+    /// The export of usage; `None` if the policy wants none.
+    pub(super) usage: Option<RefCell<Export>>,
     /// The buffers of the request head that is read; `None` while it is read.
     pub(super) scratch: RefCell<Option<Box<Scratch>>>,
     /// The line of the last request for the access log. The next request uses its memory.
@@ -102,6 +105,7 @@ impl<D: SharedData + Properties> Runtime<D> {
             seed: *candidate,
             pools: None,
             sharing: None,
+            usage: None,
             holds: Cell::default(),
             bodies,
             scratch: RefCell::new(Some(Box::new(scratch))),

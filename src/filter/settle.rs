@@ -314,6 +314,7 @@ impl<D, H: Host> StreamCx<'_, D, H> {
         for event in stream.admission.drain(..) {
             self.observe(event);
         }
+        self.count_kept(stream);
     }
 
     /// Counts the charges, and no admission: the request is refused, and pays all the same.
@@ -321,6 +322,7 @@ impl<D, H: Host> StreamCx<'_, D, H> {
         stream
             .admission
             .retain(|event| !matches!(event, Event::Decision { .. } | Event::Unlimited));
+        stream.usage.clear();
         self.observe_admission(stream);
     }
 }

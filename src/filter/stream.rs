@@ -50,6 +50,8 @@ pub(super) struct StreamState {
     pub(super) charges: Charges,
     /// The events to count once nothing can refuse the request any more.
     pub(super) admission: Vec<Event>,
+    /// The usage to count then, each the key of an entry.
+    pub(super) usage: Vec<Box<[u8]>>,
     /// The body, while it is inspected.
     pub(super) body: Option<Box<BodyInspection>>,
     /// Whether the request waits because more of its body has arrived than was read.
@@ -86,6 +88,7 @@ impl<D: SharedData + SharedQueue> Stream<D> {
             phase: Phase::Fresh,
             charges: Charges::default(),
             admission: Vec::new(),
+            usage: Vec::new(),
             body: None,
             is_suspended: false,
             is_complete: false,

@@ -47,6 +47,7 @@ mod shadow;
 mod sharing;
 mod statuses;
 mod unidentified;
+mod usage;
 
 use std::rc::Rc;
 

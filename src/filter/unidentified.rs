@@ -115,11 +115,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         }
         let refused = self.refuse_by(stream, head, verdict, checks);
         if refused.is_none() {
-            self.observe_decisions(verdict, checks);
+            self.observe_decisions(verdict, checks, &head);
             if policy.enforcement == Enforcement::Shadow {
                 self.log_decision(stream.asked, verdict, checks, (&[], head));
             }
             admission(checks, verdict, |event| self.observe(event));
+            self.count_admitted(verdict, checks, (head.caller, head.now));
         }
         refused
     }
@@ -171,7 +172,7 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         let Verdict::Refuse(denial) = verdict else {
             return None;
         };
-        self.observe_decisions(verdict, checks);
+        self.observe_decisions(verdict, checks, &head);
         let limits = self.statuses(checks, head.request);
         self.log_decision(stream.asked, verdict, checks, (&limits, head));
         Some(self.refuse_limits(stream, head, denial, checks, limits))

@@ -13,6 +13,7 @@ pub(crate) mod message;
 pub(crate) mod predicting;
 pub(crate) mod random;
 pub(crate) mod seeds;
+mod usage;
 pub(crate) mod world;
 
 use std::cell::{Cell, RefCell};
@@ -27,7 +28,7 @@ use super::queue::{QueueToken, SharedQueue};
 use super::shared::{SharedData, Swap, Version};
 use super::stream::{
     CallToken, Clock, EngineCalls, LocalReply, Meter, MetricId, MetricKind, Properties,
-    RequestBody, RequestHead, ResponseHead, StreamControl, Uptime,
+    RequestBody, RequestHead, ResponseHead, StreamControl, Uptime, Way,
 };
 use crate::base::property::Property;
 use crate::base::time::{Span, Timestamp};
@@ -45,6 +46,8 @@ pub(crate) struct FakeData {
     pub(crate) fault_after_swap: Rc<Cell<Option<Fault>>>,
     /// How often a value was read.
     pub(crate) reads: Rc<Cell<u32>>,
+    /// What another worker does before the next swap.
+    pub(crate) meanwhile: usage::Meanwhile,
 }
 
 impl FakeData {
@@ -67,6 +70,7 @@ impl SharedData for FakeData {
     }
 
     fn swap(&self, key: &[u8], value: &[u8], seen: Version) -> Result<Swap, Fault> {
+        self.meanwhile.happen();
         if let Some(swap) = self.swap.get() {
             self.fault
                 .set(self.fault_after_swap.take().or(self.fault.get()));
@@ -142,6 +146,10 @@ pub(crate) struct FakeProxy<V> {
     pub(crate) log_parts: Rc<RefCell<BTreeMap<String, String>>>,
     /// All calls to the engine, in order. The token of the first is 1.
     pub(crate) calls: Rc<RefCell<Vec<FakeCall>>>,
+    /// All calls with usage, in order.
+    pub(crate) usage_calls: Rc<RefCell<Vec<(Way, FakeCall)>>>,
+    /// Whether there is no cluster for usage.
+    pub(crate) lacks_cluster: Rc<Cell<bool>>,
     pub(crate) vm: V,
 }
 
@@ -164,6 +172,8 @@ impl<V: Default> FakeProxy<V> {
             filter_state: Rc::default(),
             log_parts: Rc::default(),
             calls: Rc::default(),
+            usage_calls: Rc::default(),
+            lacks_cluster: Rc::default(),
             vm: V::default(),
         }
     }

@@ -47,6 +47,13 @@ pub fn in_node<'m, S: AsRef<str>>(message: &'m [u8], path: &[S]) -> Option<Value
     Struct(parts(message, 3).last()?).at(path)
 }
 
+/// The id in a serialized `envoy.config.core.v3.Node`.
+#[must_use]
+pub fn node_id(message: &[u8]) -> Option<Box<str>> {
+    let id = parts(message, 1).last()?;
+    Some(String::from_utf8_lossy(id).into())
+}
+
 impl<'m> Struct<'m> {
     /// The value at `path`; of no path, this map.
     #[must_use]

@@ -197,6 +197,38 @@ pub trait EngineCalls {
     ) -> Option<CallToken>;
 }
 
+/// A call with usage on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UsageToken {
+    /// By HTTP.
+    Http(CallToken),
+    /// By gRPC.
+    Grpc(CallToken),
+}
+
+/// How a body is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By a POST to this path, with this `Content-Type`.
+    Post(&'static str, &'static str),
+    /// As the message of this method of a gRPC service.
+    Service(&'static str, &'static str),
+}
+
+/// Calls to what receives usage.
+pub trait UsageCalls {
+    /// Sends `body` to a cluster, within a callback of `root`, in which the answer arrives, after
+    /// `timeout` at the latest. `None` if the host cannot send it, as when it has no such cluster.
+    fn call_out(
+        &self,
+        root: u32,
+        cluster: &str,
+        way: Way,
+        body: &[u8],
+        timeout: Span,
+    ) -> Option<UsageToken>;
+}
+
 /// All ports of a stream.
 pub trait Host:
     Clock

@@ -7,6 +7,7 @@
 mod engine;
 mod refused;
 pub mod revision;
+mod usage;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ use crate::policy::payloads::Payload;
 use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::AuthFailure;
 use engine::EngineMetrics;
+use usage::UsageMetrics;
 
 /// All labels; the bootstrap has one rule for each.
 pub const LABELS: [&str; 12] = [
@@ -74,6 +76,8 @@ pub struct Metrics {
     conflicts: MetricId,
     /// `None` if no limit is shared.
     engine: Option<EngineMetrics>,
+    /// `None` without an export of usage.
+    usage: Option<UsageMetrics>,
 }
 
 /// Requests that something in shadow would have refused; `None` for parts that are enforced.
@@ -268,6 +272,7 @@ impl Metrics {
             evicted: definer.counter(&[], "sluicegate_records_evicted_total"),
             conflicts: definer.counter(&[], "sluicegate_conflicts_total"),
             engine: EngineMetrics::define(policy, &mut definer),
+            usage: UsageMetrics::define(policy, &mut definer),
         }
     }
 
@@ -331,6 +336,10 @@ impl Metrics {
                 (*self.payloads.get(payload)?.get(reason as usize)?)?
             }
             Event::Refunded { owner, why } => (*self.refunds.get(owner)?.get(why as usize)?)?,
+            Event::UsageFailed => self.usage.as_ref()?.failed,
+            Event::UsageOverflow(requests) => {
+                return Some(Change::Add(self.usage.as_ref()?.overflow, requests));
+            }
             Event::Engine(event) => return self.engine.as_ref()?.change(event),
             Event::Fault(fault) => *self.faults.get(fault.index())?,
             Event::Evicted { records } => return Some(Change::Add(self.evicted, records)),

@@ -49,6 +49,8 @@ pub struct CachedCaller {
     counters: RefCell<Vec<(LimitId, Key, Rule)>>,
     /// The caller's part of the access log.
     log_text: OnceCell<Box<str>>,
+    /// The values of the tags of its usage.
+    usage_tags: OnceCell<Box<[u8]>>,
 }
 
 /// A hasher that returns its input, which is a hash already.
@@ -94,6 +96,11 @@ impl CachedCaller {
     /// The caller's part of the access log, which `write` makes the first time.
     pub fn log_text(&self, write: impl FnOnce() -> Box<str>) -> &str {
         self.log_text.get_or_init(write)
+    }
+
+    /// The values of the tags of the caller's usage, which `make` makes the first time.
+    pub fn usage_tags(&self, make: impl FnOnce() -> Box<[u8]>) -> &[u8] {
+        self.usage_tags.get_or_init(make)
     }
 }
 
@@ -142,6 +149,7 @@ impl CallerCache {
                     until: caller.until(),
                     counters: RefCell::default(),
                     log_text: OnceCell::new(),
+                    usage_tags: OnceCell::new(),
                 };
                 Ok(Caller::recalled(place.insert(regular)))
             }

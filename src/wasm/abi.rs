@@ -1,10 +1,13 @@
 //! The host calls of proxy-wasm 0.2.1 that the filter makes, none of which panics: a status is a
 //! [`Fault`] or an absent value (decision 0004).
 
+mod calls;
+
 use std::alloc::{Layout, alloc};
 use std::ptr::null_mut;
 
 use crate::host::fault::Fault;
+pub(super) use calls::{grpc_call, http_call};
 
 type Status = u32;
 
@@ -141,18 +144,6 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> Status;
     fn proxy_increment_metric(id: u32, offset: i64) -> Status;
     fn proxy_record_metric(id: u32, value: u64) -> Status;
-    fn proxy_http_call(
-        cluster: *const u8,
-        cluster_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        body: *const u8,
-        body_size: usize,
-        trailers: *const u8,
-        trailers_size: usize,
-        timeout_milliseconds: u32,
-        token: *mut u32,
-    ) -> Status;
 }
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -210,28 +201,6 @@ pub(super) fn monotonic_nanos() -> u64 {
     // SAFETY: the host writes eight bytes to the place it is given.
     unsafe { clock_time_get(MONOTONIC, 0, &raw mut nanos) };
     nanos
-}
-
-/// Sends a request to a cluster; its number, or `None` if the host does not.
-pub(super) fn http_call(cluster: &str, headers: &[u8], body: &[u8], millis: u32) -> Option<u32> {
-    let mut token = 0;
-    let trailers = 0_u32.to_le_bytes();
-    // SAFETY: all are alive for the whole call, the host copies them, and the place is ours.
-    let status = unsafe {
-        proxy_http_call(
-            cluster.as_ptr(),
-            cluster.len(),
-            headers.as_ptr(),
-            headers.len(),
-            body.as_ptr(),
-            body.len(),
-            trailers.as_ptr(),
-            trailers.len(),
-            millis,
-            &raw mut token,
-        )
-    };
-    (status == OK).then_some(token)
 }
 
 /// The value under `key`, empty if there is none, and its version; 0 if there is no key.

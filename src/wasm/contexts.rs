@@ -13,7 +13,7 @@ use super::{bodies, root};
 use crate::filter::runtime::Runtime;
 use crate::filter::sharing::CallResult;
 use crate::filter::stream::{Flow, Stream};
-use crate::host::stream::CallToken;
+use crate::host::stream::{CallToken, UsageToken};
 use crate::payload::slice::Slice;
 use crate::queue::membership::RootId;
 use crate::queue::stream::StreamId;
@@ -64,10 +64,12 @@ pub(super) fn delete(context: u32) {
     {
         bodies::end(StreamId(context));
         stream.borrow_mut().on_end(&Envoy);
-    } else if CONTEXTS
-        .with_borrow_mut(|contexts| contexts.roots.remove(&context))
-        .is_some()
+    } else if let Some(runtime) =
+        CONTEXTS.with_borrow_mut(|contexts| contexts.roots.remove(&context))
     {
+        if let Some(runtime) = runtime {
+            runtime.flush_usage(&Envoy, &mut root::define);
+        }
         root::gone(RootId(context));
     }
 }
@@ -90,12 +92,22 @@ pub(super) fn on_tick(root: u32) {
             decide_again(root, woken);
             tick_as_needed(root, &runtime);
         }
+        runtime.on_usage_tick(&Envoy, &mut root::define);
     }
 }
 
 /// A call of a root has ended. Without a header it was reset, and there is nothing to read.
 pub(super) fn on_call(root: u32, token: u32, headers: usize, body_size: usize) {
     let Some(runtime) = runtime(root) else { return };
+    if runtime.has_usage() {
+        let result = match headers {
+            0 => Err("the connection was reset".to_owned()),
+            _ => accepted(&abi::header(Map::CallResponseHeaders, ":status").unwrap_or_default()),
+        };
+        if runtime.on_usage_call(&Envoy, UsageToken::Http(CallToken(token)), result) {
+            return;
+        }
+    }
     let body = match headers {
         0 => Vec::new(),
         _ => abi::bytes(Buffer::CallResponseBody, 0, body_size.min(CALL_BYTES_MAX)),
@@ -110,6 +122,25 @@ pub(super) fn on_call(root: u32, token: u32, headers: usize, body_size: usize) {
     decide_again(root, woken);
     runtime.end_call();
     tick_as_needed(root, &runtime);
+}
+
+/// A gRPC call of a root has ended with this status.
+pub(super) fn on_grpc_end(root: u32, token: u32, status: u32) {
+    if let Some(runtime) = runtime(root) {
+        let result = match status {
+            0 => Ok(()),
+            other => Err(format!("the gRPC status is {other}")),
+        };
+        runtime.on_usage_call(&Envoy, UsageToken::Grpc(CallToken(token)), result);
+    }
+}
+
+/// Whether an HTTP status says that a body was accepted.
+fn accepted(status: &[u8]) -> Result<(), String> {
+    match status {
+        [b'2', ..] => Ok(()),
+        other => Err(format!("the status is {}", String::from_utf8_lossy(other))),
+    }
 }
 
 /// Ticks as often as requests that wait for the engine need.

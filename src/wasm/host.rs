@@ -25,7 +25,7 @@ use crate::host::shared::predictor::{ProbeKey, VersionPredictor, VersionProbe};
 use crate::host::shared::{SharedData, Swap, Version};
 use crate::host::stream::{
     CallToken, Clock, Dialect, EngineCalls, LocalReply, Meter, MetricId, Properties, RequestBody,
-    RequestHead, ResponseHead, StreamControl, Uptime,
+    RequestHead, ResponseHead, StreamControl, Uptime, UsageCalls, UsageToken, Way,
 };
 
 /// The proxy this module runs in.
@@ -93,6 +93,38 @@ impl EngineCalls for Envoy {
         let token = abi::http_call(cluster, &Headers::encode(&head), body, millis);
         abi::set_effective_context(caller.unwrap_or(root));
         token.map(CallToken)
+    }
+}
+
+impl UsageCalls for Envoy {
+    fn call_out(
+        &self,
+        root: u32,
+        cluster: &str,
+        way: Way,
+        body: &[u8],
+        timeout: Span,
+    ) -> Option<UsageToken> {
+        if !abi::set_effective_context(root) {
+            return None;
+        }
+        let millis = u32::try_from(timeout.micros().div_ceil(1_000)).unwrap_or(u32::MAX);
+        match way {
+            Way::Post(path, content_type) => {
+                let head: [(&str, &[u8]); 4] = [
+                    (":method", b"POST"),
+                    (":path", path.as_bytes()),
+                    (":authority", b"sluicegate"),
+                    ("content-type", content_type.as_bytes()),
+                ];
+                let token = abi::http_call(cluster, &Headers::encode(&head), body, millis);
+                token.map(|token| UsageToken::Http(CallToken(token)))
+            }
+            Way::Service(service, method) => {
+                let token = abi::grpc_call(cluster, (service, method), body, millis);
+                token.map(|token| UsageToken::Grpc(CallToken(token)))
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::base::number::counted;
 use crate::base::version::BUILD;
 use crate::filter::announce::announce;
 use crate::filter::runtime::Runtime;
-use crate::filter::sharing;
+use crate::filter::{sharing, usage};
 use crate::host::fault::Fault;
 use crate::host::stream::{MetricId, MetricKind, Uptime as _};
 use crate::payload::memory::Budget;
@@ -85,6 +85,13 @@ fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
         let variable = variable.and_then(|engine| engine.password.as_deref());
         runtime.share(root, variable.and_then(password));
         bodies::tick_at_least(root, sharing::TICK);
+    }
+    if runtime.has_usage() {
+        runtime.export(root);
+        // What shares limits or has pools ticks more often.
+        if !runtime.is_shared() && !runtime.has_pools() {
+            bodies::tick_at_least(root, usage::TICK);
+        }
     }
     announce(&runtime.policy, &Envoy, define)?;
     Ok(runtime)
@@ -185,7 +192,7 @@ fn log_errors(errors: &[PolicyError]) {
     }
 }
 
-fn define(kind: MetricKind, name: &str) -> MetricId {
+pub(super) fn define(kind: MetricKind, name: &str) -> MetricId {
     METRICS.with_borrow_mut(|metrics| match metrics.get(name) {
         Some(id) => *id,
         None => {

@@ -15,6 +15,7 @@ pub(crate) struct EngineCall {
     token: u32,
     body: Vec<u8>,
     due: u64,
+    is_grpc: bool,
 }
 
 /// The host's data for the callback with the end of a call.
@@ -28,6 +29,7 @@ pub(crate) struct CallResponse {
 /// None: the name is defined once.
 pub(crate) fn link(linker: &mut Linker<Host>) -> Result<(), Error> {
     linker.func_wrap("env", "proxy_http_call", http_call)?;
+    linker.func_wrap("env", "proxy_grpc_call", grpc_call)?;
     Ok(())
 }
 
@@ -50,6 +52,16 @@ fn http_call(
         Some(Fault::Garbage) | None => {}
     }
     let body = read(&module, at, size)?;
+    begin(module, body, (millis, token), false)
+}
+
+/// A call begins, and its number is written to `token`.
+fn begin(
+    mut module: Module<'_>,
+    body: Vec<u8>,
+    (millis, token): (u32, u32),
+    is_grpc: bool,
+) -> Result<u32, Error> {
     let host = module.data_mut();
     let root = host.effective;
     if !host.roots.contains_key(&root) {
@@ -63,9 +75,34 @@ fn http_call(
         token: number,
         body,
         due,
+        is_grpc,
     });
     write(&mut module, token, &number.to_le_bytes())?;
     Ok(OK)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the ABI's")]
+fn grpc_call(
+    mut module: Module<'_>,
+    _: u32,
+    _: u32,
+    _: u32,
+    _: u32,
+    _: u32,
+    _: u32,
+    _: u32,
+    _: u32,
+    at: u32,
+    size: u32,
+    millis: u32,
+    token: u32,
+) -> Result<u32, Error> {
+    match enter(&mut module, "proxy_grpc_call", Call::Cluster)? {
+        Some(Fault::Status(status)) => return Ok(status),
+        Some(Fault::Garbage) | None => {}
+    }
+    let body = read(&module, at, size)?;
+    begin(module, body, (millis, token), true)
 }
 
 impl Worker {
@@ -81,6 +118,15 @@ impl Worker {
             }
             // Envoy cancels the calls of a root that is gone.
             if !self.vm.host().roots.contains_key(&call.root) {
+                continue;
+            }
+            if call.is_grpc {
+                let (callback, last) = match call.token % 2 {
+                    0 => (Callback::GrpcReceive, 0_u32),
+                    _ => (Callback::GrpcClose, 14),
+                };
+                self.call::<_, ()>(callback, call.root, (call.root, call.token, last));
+                self.after();
                 continue;
             }
             let (status, body) = match call.token % 3 {

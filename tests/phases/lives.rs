@@ -1,6 +1,8 @@
 //! Whole lives of requests, one path of the filter each.
 
-use super::policies::{COSTS, LIMITS, PAYLOADS, POOL, SHARED, TIMEOUT, head, policy};
+use super::policies::{
+    COSTS, COUNTERS, LIMITS, PAYLOADS, POOL, SHARED, TIMEOUT, USAGE, head, policy,
+};
 use super::requests::{OK, assert_all_returned, get, post, worker};
 use super::stream::Pause;
 use super::worker::Worker;
@@ -322,4 +324,47 @@ fn a_request_waits_for_the_engine_and_goes_on_with_what_it_grants_or_without_it(
         worker.finish(id);
     }
     assert!(worker.vm.host().calls["proxy_http_call"] >= 3);
+}
+
+#[test]
+fn usage_is_merged_and_sent_in_ticks_and_with_the_end_of_its_root() {
+    let http = USAGE.replace("grpc", "http");
+    let events = USAGE.replace("otlp: collector, protocol: grpc", "cloudevents: meter");
+    let calls = ["proxy_grpc_call", "proxy_http_call", "proxy_http_call"];
+    for (rest, call) in [USAGE, &http, &events].into_iter().zip(calls) {
+        let mut worker = Worker::new(&World::shared());
+        let root = worker.configure(&policy(rest)).expect("a policy");
+        for org in ["acme", "globex", "initech", "acme", "acme", "acme"] {
+            let id = worker.open(root, &head("GET", "/items", org), true);
+            worker.finish(id);
+            worker.pass(1_500);
+        }
+        worker.pass(20_000);
+        assert!(worker.vm.host().calls[call] >= 3, "{call}");
+        let second = worker.configure(&policy(rest)).expect("a policy");
+        let id = worker.open(root, &head("GET", "/items", "acme"), true);
+        worker.finish(id);
+        let _ = second;
+        assert_all_returned(&mut worker);
+    }
+}
+
+#[test]
+fn usage_is_added_to_counters_that_are_defined_once() {
+    let mut worker = Worker::new(&World::shared());
+    let root = worker.configure(&policy(COUNTERS)).expect("a policy");
+    for org in ["acme", "globex", "initech", "acme", "umbrella"] {
+        let id = worker.open(root, &head("GET", "/items", org), true);
+        worker.finish(id);
+        worker.pass(1_500);
+    }
+    let defined = &worker.vm.host().defined;
+    let usage = defined
+        .iter()
+        .filter(|name| name.contains("sluicegate_usage_requests_total"));
+    assert_eq!(
+        usage.count(),
+        3,
+        "two organizations, and one for all others"
+    );
 }

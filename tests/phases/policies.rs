@@ -61,6 +61,18 @@ store: { engine: { redis: engine, timeout: 30ms, proxies: 2 } }
 payloads: [{ for: { routes: [\"/held/**\"] }, bytes: 100KB, hold: true, json: { depth: 3 } }]
 ";
 
+/// Usage by gRPC, with more organizations than there is place for.
+pub(crate) const USAGE: &str = "
+limits: [{ name: each, per: [org], bucket: { burst: 3, refill: 1/s } }]
+usage: { every: 1s, series_max: 2, to: { otlp: collector, protocol: grpc }, tags: { org: org } }
+";
+
+/// Usage as counters of Envoy.
+pub(crate) const COUNTERS: &str = "
+limits: [{ name: each, per: [org], bucket: { burst: 3, refill: 1/s } }]
+usage: { series_max: 2, to: { stats: true }, tags: { org: org } }
+";
+
 /// A policy of [`COMMON`] and the rest.
 pub(crate) fn policy(rest: &str) -> String {
     json(&format!("{COMMON}{rest}"))

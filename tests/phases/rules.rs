@@ -16,6 +16,8 @@ pub(crate) enum Callback {
     Configure,
     Tick,
     CallResponse,
+    GrpcReceive,
+    GrpcClose,
     QueueReady,
     RequestHeaders,
     RequestBody,
@@ -38,6 +40,8 @@ impl Callback {
             Self::Configure => "proxy_on_configure",
             Self::Tick => "proxy_on_tick",
             Self::CallResponse => "proxy_on_http_call_response",
+            Self::GrpcReceive => "proxy_on_grpc_receive",
+            Self::GrpcClose => "proxy_on_grpc_close",
             Self::QueueReady => "proxy_on_queue_ready",
             Self::RequestHeaders => "proxy_on_request_headers",
             Self::RequestBody => "proxy_on_request_body",
@@ -117,6 +121,8 @@ pub(crate) fn check(call: Call<'_>, at: Moment<'_>) -> Result<(), &'static str> 
         Call::ContinueStream(kind) => continue_stream(kind, at),
         Call::DefineMetric => match at.callback {
             Callback::VmStart | Callback::Configure => Ok(()),
+            // Counters for usage, each once per VM all the same.
+            Callback::Tick | Callback::Delete if at.stream.is_none() => Ok(()),
             _ => Err("a metric is defined once, at the start (host: each call makes a new one)"),
         },
     }

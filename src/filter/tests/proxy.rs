@@ -65,6 +65,7 @@ impl Proxy {
         if runtime.is_shared() {
             runtime.share(RootId(1), None);
         }
+        runtime.export(RootId(1));
         Rc::new(runtime)
     }
 
