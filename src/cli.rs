@@ -114,7 +114,8 @@ struct ListenerArgs {
     /// in Envoy's format.
     #[arg(long)]
     filters: Option<PathBuf>,
-    /// Send a log record of each refusal to an OpenTelemetry collector, over OTLP/HTTP: HOST:PORT.
+    /// Send a log record of each refusal and the usage of each caller to an OpenTelemetry collector:
+    /// HOST:PORT.
     #[arg(long, value_parser = Address::parse)]
     otlp: Option<Address>,
 }
@@ -129,7 +130,7 @@ struct ExtensionArgs {
     /// The path of the filter (wasm) on the machine that runs Envoy.
     #[arg(long)]
     wasm: PathBuf,
-    /// The collector of the audit log, as for `render envoy`: HOST:PORT.
+    /// The collector of the audit log and of usage, as for `render envoy`: HOST:PORT.
     #[arg(long, value_parser = Address::parse)]
     otlp: Option<Address>,
 }

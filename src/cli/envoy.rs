@@ -18,6 +18,8 @@ use crate::observe::metrics::LABELS;
 use crate::policy::Policy;
 use crate::policy::document::Node;
 use crate::policy::payloads::Payload;
+use crate::policy::usage::Target;
+use crate::usage::stats;
 
 /// A host and a port.
 #[derive(Clone, Debug)]
@@ -114,14 +116,28 @@ pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
 /// The name of the upstream's cluster.
 pub(super) const UPSTREAM: &str = "upstream";
 
-/// A complete bootstrap, with `clusters` besides the upstream's. If a key of `metadata` occurs more
-/// than once, the last value counts.
+/// The labels of all metrics under this policy.
+pub(super) fn labels(policy: &Policy) -> Vec<String> {
+    let mut labels: Vec<String> = LABELS.iter().map(|label| (*label).to_owned()).collect();
+    if let Some(usage) = policy.usage.as_ref().filter(|it| it.to == Target::Stats) {
+        labels.extend(stats::LABELS.map(str::to_owned));
+        for label in stats::own_labels(usage) {
+            if !labels.contains(&label) {
+                labels.push(label);
+            }
+        }
+    }
+    labels
+}
+
+/// A complete bootstrap, with `clusters` besides the upstream's and the labels of metrics. If a key
+/// of `metadata` occurs more than once, the last value counts.
 pub(super) fn bootstrap(
     listeners: &Listeners<'_>,
     upstream: &Address,
     admin: &Address,
     metadata: &[(String, String)],
-    clusters: &str,
+    (labels, clusters): (&[String], &str),
 ) -> String {
     let (resources, statics) = match listeners {
         Listeners::Static(listener) => (
@@ -156,7 +172,7 @@ pub(super) fn bootstrap(
         include_str!("envoy/bootstrap.yaml.in"),
         metadata = metadata,
         admin = admin,
-        tags = indented(&stats_tags(), 4),
+        tags = indented(&stats_tags(labels), 4),
         resources = resources,
         statics = statics,
         name = UPSTREAM,
@@ -165,10 +181,13 @@ pub(super) fn bootstrap(
     )
 }
 
-/// The rules that extract the labels of the filter's counters from their names, as a list.
-pub(super) fn stats_tags() -> String {
-    let rule = |label| format!("- {{ tag_name: {label}, regex: '({label}=\\.=(.*?);\\.;)' }}\n");
-    LABELS.into_iter().map(rule).collect()
+/// The rules that extract the labels of the filter's counters from their names, as a list. A label
+/// begins the name, or follows another one: `status` is no part of `rate_limit_status`.
+pub(super) fn stats_tags(labels: &[String]) -> String {
+    let rule = |label| {
+        format!("- {{ tag_name: {label}, regex: '(?:\\.|;\\.;)({label}=\\.=(.*?);\\.;)' }}\n")
+    };
+    labels.iter().map(rule).collect()
 }
 
 /// The content of the file for `--listeners`.

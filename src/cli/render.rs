@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::policy::callers::{Place, Source};
 use crate::policy::document::{Node, Value};
 use crate::policy::packed::Packed;
+use crate::policy::usage::Target;
 
 pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     let ReadPolicy {
@@ -19,7 +20,11 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     let listener = listener(&args.listener, &document, &policy)?;
     let engine = engine(args, &policy)?;
     let collector = args.listener.otlp.as_ref();
-    let clusters = engine + &collector.map(envoy::audit::cluster).unwrap_or_default();
+    let collector = collector.map(|address| envoy::audit::cluster(address, &policy));
+    let clusters = engine + &collector.unwrap_or_default();
+    if let Some(warning) = absent_cluster(args, &policy) {
+        warn(&warning);
+    }
     let listeners = match &args.listeners {
         Some(path) => envoy::Listeners::Watched(path),
         None => envoy::Listeners::Static(&listener),
@@ -46,13 +51,28 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
         &args.upstream,
         &args.admin,
         &args.node_metadata,
-        &clusters,
+        (&envoy::labels(&policy), &clusters),
     ))
+}
+
+/// A warning about a cluster for usage that the bootstrap does not have.
+fn absent_cluster(args: &EnvoyArgs, policy: &Policy) -> Option<String> {
+    match &policy.usage.as_ref()?.to {
+        Target::Otlp { cluster, .. } if args.listener.otlp.is_none() => Some(format!(
+            "the policy sends usage to the cluster {cluster}, which this configuration does not \
+             have: add --otlp HOST:PORT"
+        )),
+        Target::CloudEvents { cluster } => Some(format!(
+            "the policy sends usage to the cluster {cluster}, which this configuration does not \
+             have: add it to static_resources.clusters"
+        )),
+        Target::Otlp { .. } | Target::Stats => None,
+    }
 }
 
 /// The cluster of the policy's engine; empty if it has none.
 fn engine(args: &EnvoyArgs, policy: &Policy) -> Result<String, Failure> {
-    let own = [envoy::UPSTREAM, envoy::audit::COLLECTOR];
+    let own = [envoy::UPSTREAM, envoy::audit::collector(policy).0];
     let engine = policy.engine.as_ref().map(|engine| &*engine.cluster);
     if let Some(name) = own.into_iter().find(|name| Some(*name) == engine) {
         return Err(Failure::Usage(format!(
@@ -115,7 +135,10 @@ pub(super) fn extension(args: &ExtensionArgs) -> Result<String, Failure> {
 
 /// The policy for the filter, with the settings for the audit log.
 fn configuration(document: &Node, policy: &Policy, collector: Option<&Address>) -> Configuration {
-    let audited = collector.map(|_| envoy::audit::audited(document, policy));
+    let audited = collector.map(|_| {
+        let audited = envoy::audit::audited(document, policy);
+        envoy::audit::measured(audited, policy)
+    });
     let document = audited.as_ref().unwrap_or(document);
     match Packed::of(document, policy) {
         Some(Packed { json, bytes }) => Configuration::Packed(json, bytes),

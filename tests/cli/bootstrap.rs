@@ -239,13 +239,53 @@ fn the_audit_log_goes_to_a_collector() {
     assert_eq!((code, stderr.as_str()), (0, ""));
     for part in [
         "uri: \"http://otel.internal:4318/v1/logs\"",
-        "- name: otel-collector",
+        "- name: \"otel-collector\"",
+        "\"usage\":{\"to\":{\"otlp\":\"otel-collector\"}}",
         "key: \"security_rule.name\"",
         &format!("\"revision\":\"{revision}\""),
         "\"access_log\":{\"attributes\":[],\"parts\":\"refused\"}",
     ] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
+}
+
+#[test]
+fn usage_gets_its_cluster_its_protocol_and_its_labels() {
+    let policy = |to: &str| {
+        format!(
+            "version: 1\nname: p\nlimits: [{{ name: all, per: [], bucket: {{ burst: 10, refill: \
+             1/s }} }}]\nusage: {{ to: {to}, tags: {{ api.key: credential }} }}\n"
+        )
+    };
+    let grpc = policy("{ otlp: meters, protocol: grpc }");
+    let (_, _, stderr) = run(&render("-"), grpc.as_bytes());
+    assert!(
+        stderr.contains("meters") && stderr.contains("--otlp HOST:PORT"),
+        "{stderr}"
+    );
+    let arguments = [&render("-")[..], &["--otlp", "otel.internal:4317"]].concat();
+    let (code, text, stderr) = run(&arguments, grpc.as_bytes());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for part in [
+        "grpc_service: { envoy_grpc: { cluster_name: \"meters\" }, timeout: 5s }",
+        "- name: \"meters\"",
+        "explicit_http_config: { http2_protocol_options: {} }",
+        "\"protocol\":\"grpc\"",
+    ] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    assert!(!text.contains("otel-collector"), "{text}");
+
+    let (code, text, stderr) = run(&render("-"), policy("{ stats: true }").as_bytes());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for label in ["limit_name", "otel_metric_overflow", "api_key"] {
+        assert!(
+            text.contains(&format!("tag_name: {label},")),
+            "{label} in\n{text}"
+        );
+    }
+    let (_, _, stderr) = run(&render("-"), policy("{ cloudevents: meters }").as_bytes());
+    assert!(stderr.contains("static_resources.clusters"), "{stderr}");
 }
 
 #[test]

@@ -7,9 +7,15 @@ use crate::observe::access_log;
 use crate::policy::Policy;
 use crate::policy::access_log::Parts;
 use crate::policy::document::{Entry, Node, Value};
+use crate::policy::usage::{CLUSTER_USUAL, Protocol, Target};
 
-/// The cluster of the collector.
-pub(in crate::cli) const COLLECTOR: &str = "otel-collector";
+/// The cluster of the collector, and the protocol: those of usage, if that goes to one.
+pub(in crate::cli) fn collector(policy: &Policy) -> (&str, Protocol) {
+    match policy.usage.as_ref().map(|usage| &usage.to) {
+        Some(Target::Otlp { cluster, protocol }) => (cluster, *protocol),
+        Some(Target::Stats | Target::CloudEvents { .. }) | None => (CLUSTER_USUAL, Protocol::Http),
+    }
+}
 
 /// The attribute of a caller that OpenTelemetry has a name for.
 const USER: &str = "user";
@@ -72,24 +78,39 @@ pub(in crate::cli) fn logger(collector: &Address, policy: &Policy) -> String {
         format!("        - {{ key: {name}, value: {{ string_value: {value} }} }}\n")
     });
     let attributes: String = attributes.collect();
+    let (cluster, protocol) = self::collector(policy);
+    let cluster = quoted(cluster);
+    let service = match protocol {
+        Protocol::Http => {
+            let (host, port) = (&collector.host, collector.port);
+            let uri = quoted(&format!("http://{host}:{port}/v1/logs"));
+            format!(
+                "http_service:\n      http_uri: {{ uri: {uri}, cluster: {cluster}, timeout: 5s }}"
+            )
+        }
+        Protocol::Grpc => {
+            format!("grpc_service: {{ envoy_grpc: {{ cluster_name: {cluster} }}, timeout: 5s }}")
+        }
+    };
     format!(
         include_str!("audit.yaml.in"),
-        uri = quoted(&format!(
-            "http://{}:{}/v1/logs",
-            collector.host, collector.port
-        )),
-        cluster = COLLECTOR,
+        service = service,
         refusals = quoted(REFUSALS),
         attributes = attributes.trim_end(),
     )
 }
 
 /// The cluster of the collector, as an item of a bootstrap's list.
-pub(in crate::cli) fn cluster(collector: &Address) -> String {
+pub(in crate::cli) fn cluster(address: &Address, policy: &Policy) -> String {
+    let (name, protocol) = collector(policy);
     let cluster = format!(
         include_str!("otlp.yaml.in"),
-        name = COLLECTOR,
-        address = collector
+        name = quoted(name),
+        address = address,
+        http2 = match protocol {
+            Protocol::Http => "",
+            Protocol::Grpc => include_str!("http2.yaml.in"),
+        },
     );
     indented(&cluster, 4)
 }
@@ -104,14 +125,7 @@ pub(in crate::cli) fn audited(document: &Node, policy: &Policy) -> Node {
     let Value::Map(entries) = &mut document.value else {
         return document;
     };
-    let text = |text: &str| Node::new(Value::String(text.into()), 0);
-    let entry = |key: &str, value: Node| Entry {
-        key: key.into(),
-        line: 0,
-        value,
-    };
-    entries.retain(|entry| &*entry.key != "revision");
-    entries.push(entry("revision", text(&policy.revision)));
+    pin(entries, policy);
     let parts = entry("parts", text("refused"));
     let log = entries.iter_mut().find(|entry| &*entry.key == "access_log");
     match log.map(|entry| &mut entry.value.value) {
@@ -126,4 +140,36 @@ pub(in crate::cli) fn audited(document: &Node, policy: &Policy) -> Node {
         }
     }
     document
+}
+
+/// The document, with an export of usage, and with the revision that it has without one.
+pub(in crate::cli) fn measured(document: Node, policy: &Policy) -> Node {
+    let mut document = document;
+    if policy.usage.is_none()
+        && let Value::Map(entries) = &mut document.value
+    {
+        pin(entries, policy);
+        let cluster = entry("otlp", text(CLUSTER_USUAL));
+        let to = entry("to", Node::new(Value::Map(vec![cluster]), 0));
+        entries.push(entry("usage", Node::new(Value::Map(vec![to]), 0)));
+    }
+    document
+}
+
+/// States the revision, which the content no longer gives.
+fn pin(entries: &mut Vec<Entry>, policy: &Policy) {
+    entries.retain(|entry| &*entry.key != "revision");
+    entries.push(entry("revision", text(&policy.revision)));
+}
+
+fn entry(key: &str, value: Node) -> Entry {
+    Entry {
+        key: key.into(),
+        line: 0,
+        value,
+    }
+}
+
+fn text(text: &str) -> Node {
+    Node::new(Value::String(text.into()), 0)
 }

@@ -4,10 +4,9 @@ use clap::Args;
 
 use super::{Common, OCI, Ready};
 use crate::cli::Failure;
-use crate::cli::envoy::{audit, stats_tags};
+use crate::cli::envoy::{audit, labels, stats_tags};
 use crate::cli::yaml::{block, indented, quoted};
 use crate::observe::access_log;
-use crate::observe::metrics::LABELS;
 use crate::policy::document::Node;
 
 #[derive(Debug, Args)]
@@ -46,7 +45,7 @@ pub(in crate::cli) fn render(args: &EnvoyGatewayArgs) -> Result<String, Failure>
     let gateway = quoted(&args.gateway);
     let mut text = format!(
         include_str!("envoy_gateway.yaml.in"),
-        tags = LABELS.join(", "),
+        tags = labels(&ready.policy).join(", "),
         name = name,
         namespace = namespace,
         gateway = gateway,
@@ -56,7 +55,7 @@ pub(in crate::cli) fn render(args: &EnvoyGatewayArgs) -> Result<String, Failure>
         policy = indented(&block(&ready.document), 8),
         provider = provider(common, &ready),
         telemetry = telemetry(common, &ready),
-        stats_tags = indented(&stats_tags(), 10),
+        stats_tags = indented(&stats_tags(&labels(&ready.policy)), 10),
     );
     let patches = patches(args, &ready);
     if !patches.is_empty() {

@@ -7,7 +7,6 @@ use crate::cli::Failure;
 use crate::cli::envoy::{audit, parse_pair};
 use crate::cli::yaml::{block, indented, quoted};
 use crate::observe::access_log;
-use crate::observe::metrics::LABELS;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct IstioArgs {
@@ -62,7 +61,7 @@ pub(in crate::cli) fn render(args: &IstioArgs) -> Result<String, Failure> {
     let mut text = format!(
         include_str!("istio.yaml.in"),
         versions = versions,
-        tags = LABELS.join(", "),
+        tags = envoy::labels(&ready.policy).join(", "),
         provider = provider(common, &ready),
         key = access_log::KEY,
         name = name,
