@@ -114,8 +114,8 @@ struct ListenerArgs {
     /// in Envoy's format.
     #[arg(long)]
     filters: Option<PathBuf>,
-    /// Send a log record of each refusal and the usage of each caller to an OpenTelemetry collector:
-    /// HOST:PORT.
+    /// Send a log record of each refusal, and the usage of each caller, to an OpenTelemetry
+    /// collector: HOST:PORT.
     #[arg(long, value_parser = Address::parse)]
     otlp: Option<Address>,
 }

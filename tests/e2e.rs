@@ -59,6 +59,9 @@ mod tokens;
 #[cfg(test)]
 #[path = "e2e/upgrades.rs"]
 mod upgrades;
+#[cfg(test)]
+#[path = "e2e/usage.rs"]
+mod usage;
 
 /// One test for each scenario, with the scenario's name.
 macro_rules! on_a_process {

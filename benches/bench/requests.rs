@@ -35,6 +35,9 @@ const WRITTEN: &str = "replies:
       - { name: x-all, value: \"{remaining}/{quota};w={window}\" }
 ";
 
+/// Usage of each caller, which is merged and encoded each second, and waits for a collector.
+const USAGE: &str = "usage: { every: 1s, to: { otlp: nowhere }, tags: { org: org } }\n";
+
 /// One listener and its requests.
 struct Kind {
     name: String,
@@ -89,6 +92,10 @@ fn kinds(paths: &Paths) -> Vec<Kind> {
         policy: traffic.policy(paths),
         answer: 200,
     }));
+    kinds.push(Kind {
+        policy: first.policy_and(paths, "with-usage", USAGE),
+        ..other("preset enterprise-v2 with usage", Filter::Sluicegate)
+    });
     kinds.push(Kind {
         policy: empty,
         answer: 429,

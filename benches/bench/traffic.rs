@@ -30,6 +30,15 @@ impl Traffic {
         file
     }
 
+    /// The same with another name, and with `more` keys.
+    pub(crate) fn policy_and(&self, paths: &Paths, name: &str, more: &str) -> PathBuf {
+        let old = format!("name: {}\n", self.preset);
+        let text = self.text().replace(&old, &format!("name: {name}\n"));
+        let file = paths.scratch.path().join(format!("{name}.yaml"));
+        fs::write(&file, format!("{text}\n{more}")).unwrap();
+        file
+    }
+
     /// The same with another name, and another bucket in its `standard` limit.
     pub(crate) fn policy_with(&self, paths: &Paths, name: &str, bucket: &str) -> PathBuf {
         let text = self.text();

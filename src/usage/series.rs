@@ -184,7 +184,10 @@ mod tests {
             (status, is_overflow) in (0..3_u8, any::<bool>()),
         ) {
             let own = own.iter().map(|(name, value)| (&**name, &**value)).collect();
-            let tags = if is_overflow { Tags::Overflow } else { Tags::Caller { count, period, own } };
+            let tags = match is_overflow {
+                true => Tags::Overflow,
+                false => Tags::Caller { count, period, own },
+            };
             let status = Status::of(status).unwrap();
             let series = Series { metric: &metric, limit: &limit, status, tags };
             let bytes = series.encode();

@@ -11,7 +11,9 @@ use std::time::Duration;
 fn every_refusal_is_one_record_and_no_admitted_request_is() {
     run(Process::make, async |bed: &TestBed| {
         let collector = Collector::start().await;
-        let policy = Policy::named("exact").with("/revision", json!("git:1a2b3c"));
+        let policy = Policy::named("exact")
+            .with("/revision", json!("git:1a2b3c"))
+            .with("/access_log/attributes", json!(["org", "token"]));
         let setup = Setup::of(&policy).with_collector(collector.address);
         let gateway = bed.open_with(setup).await;
         let client = gateway.client();
@@ -49,6 +51,10 @@ fn every_refusal_is_one_record_and_no_admitted_request_is() {
         ] {
             assert_eq!(record[name], value, "{name} of {record:?}");
         }
+        let guess = records.iter().find(|it| it["body"].ends_with("unknown"));
+        let guessed = &guess.expect("a 401")["sluicegate.token"];
+        let is_identifier = guessed.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(guessed.len() > 8 && is_identifier, "{guessed}");
         let address = &record["client.address"];
         assert!(address.parse::<std::net::IpAddr>().is_ok(), "{address}");
         let received = String::from_utf8_lossy(&collector.received()).into_owned();

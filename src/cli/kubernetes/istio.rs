@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Common, Ready};
 use crate::cli::Failure;
-use crate::cli::envoy::{audit, parse_pair};
+use crate::cli::envoy::{self, audit, parse_pair};
 use crate::cli::yaml::{block, indented, quoted};
 use crate::observe::access_log;
 

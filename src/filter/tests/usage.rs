@@ -112,7 +112,7 @@ fn a_request_counts_for_its_limits_by_what_became_of_it() {
 }
 
 #[test]
-fn a_limit_in_shadow_only_passes_under_a_name_of_the_policys_own() {
+fn a_limit_in_shadow_only_passes_under_a_metric_that_a_policy_names() {
     let proxy = Proxy::new();
     let usage = "{ metrics: [{ name: own, limits: [trial] }], tags: { user: user } }";
     let runtime = proxy.runtime(&policy(usage));
