@@ -68,7 +68,8 @@ trap:
 
 e2e: build trap ## run the scenarios against the built filter in an Envoy process, and the script in a Redis
 	REDIS="$$(scripts/get-redis)" && ENVOY="$$(scripts/get-envoy)" && REGISTRY="$$(scripts/get-registry)" && \
-	  export REDIS ENVOY REGISTRY && $(CURDIR)/scripts/test-scenarios redis && $(CURDIR)/scripts/test-scenarios e2e
+	  ROTEL="$$(scripts/get-rotel || true)" && export REDIS ENVOY REGISTRY ROTEL && \
+	  $(CURDIR)/scripts/test-scenarios redis && $(CURDIR)/scripts/test-scenarios e2e
 
 test-matrix: build trap ## run scenarios of presets, updates, Kubernetes and the engine on five versions of Envoy; VERSIONS="oldest 1.39.3 …" selects
 	@scripts/test-matrix $(VERSIONS)

@@ -62,6 +62,9 @@ mod upgrades;
 #[cfg(test)]
 #[path = "e2e/usage.rs"]
 mod usage;
+#[cfg(test)]
+#[path = "e2e/usage_outside.rs"]
+mod usage_outside;
 
 /// One test for each scenario, with the scenario's name.
 macro_rules! on_a_process {
