@@ -83,11 +83,11 @@ begin_unpacking() {
   log=$dir/log
 }
 unpack() {
-  if ! (cd "$dir/packages" && bounded 60 apt-get "${apt[@]}" download "$@") >"$log" 2>&1; then
+  if ! (cd "$dir/packages" && bounded 120 apt-get "${apt[@]}" download "$@") >"$log" 2>&1; then
     ((${#apt[@]} == 0)) || return 1
     apt=(-o "Dir::State::Lists=$dir/apt/lists" -o "Dir::Cache=$dir/apt/cache")
     bounded 120 apt-get "${apt[@]}" update >"$log" 2>&1 || return 1
-    (cd "$dir/packages" && bounded 60 apt-get "${apt[@]}" download "$@") >"$log" 2>&1 || return 1
+    (cd "$dir/packages" && bounded 120 apt-get "${apt[@]}" download "$@") >"$log" 2>&1 || return 1
   fi
   local package
   for package in "$dir"/packages/*.deb; do dpkg -x "$package" "$dir/root" || return 1; done
@@ -177,6 +177,54 @@ find_compose() {
     fail "neither 'docker compose' nor docker-compose is installed: https://docs.docker.com/compose/install/"
   fi
   compose+=(--project-name "$project" --file "$1")
+}
+
+# `find_image VARIABLE OFFICIAL OWN`: prints the image in that environment variable if it is set, otherwise
+# the official one, otherwise one that was built here. Pulls it if it is not present. Fails if there is
+# none, so that the caller builds its own.
+find_image() {
+  local wanted=${!1:-$2} image
+  need_docker
+  # An image that was built earlier saves the wait for a registry.
+  for image in "$wanted" ${!1:-"$3"}; do
+    if docker image inspect "$image" >/dev/null 2>&1; then
+      say "$image"
+      return
+    fi
+  done
+  [[ $wanted != "$3" ]] || return 1
+  say "pulling $wanted (2 minutes at most) …" >&2
+  if bounded 120 docker pull --quiet "$wanted" >/dev/null 2>&1; then
+    say "$wanted"
+    return
+  fi
+  # If the variable is set, use no other image.
+  [[ -z ${!1:-} ]] || fail "$1=$wanted is not present and cannot be pulled"
+  say "$wanted cannot be pulled; building $3 instead …" >&2
+  [[ $(uname -s) == Linux ]] || fail "this image needs Linux programs: set $1 to an image that this machine can pull"
+  return 1
+}
+
+# `build_image NAME CONTEXT`: builds an image. Shows docker's log only on failure.
+build_image() {
+  local log
+  if ! log=$(docker build --tag "$1" "$2" 2>&1); then
+    say "$log" | tail -n 10 >&2
+    fail "docker could not build $1; see its message above"
+  fi
+}
+
+# `copy_libraries ROOT PROGRAM FOLDER`: copies the libraries of a program to ROOT/FOLDER, and the loader to
+# its own path.
+copy_libraries() {
+  local library
+  mkdir -p "$1/$3"
+  ldd "$2" | grep -o '/[^ ]* (0x' | sed 's/ (0x//' | sort -u | while read -r library; do
+    case $library in
+      */ld-linux*) mkdir -p "$1$(dirname "$library")" && cp -L "$library" "$1$library" ;;
+      *) cp -L "$library" "$1/$3/" ;;
+    esac
+  done
 }
 
 # `is_shared POLICY`: whether the policy is valid and a limit has `scope: global`: it needs an engine,
@@ -298,6 +346,9 @@ write_settings() {
     printf ')\n'
   } >"$directory/settings"
 }
+
+# `render_rules DIRECTORY POLICY`: writes the rules of Prometheus for a policy's limits.
+render_rules() { write_whole "$1/policy-rules.yaml" "$sluicegate" render prometheus-rules --policy "$2"; }
 
 # `render_upstream FILE HOST:PORT`: writes the demo upstream's configuration with that address.
 render_upstream() {
