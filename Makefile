@@ -66,9 +66,11 @@ trap:
 	  cp target/trap/wasm32-wasip1/release/sluicegate.wasm $(SLUICEGATE_OTHER_WASM) && \
 	  cargo build --quiet --release --locked --lib --target wasm32-wasip1 --features trap
 
-e2e: build trap ## run the scenarios against the built filter in an Envoy process, and the script in a Redis
+e2e: build trap ## run the scenarios against the built filter in an Envoy process, the script in a Redis, and the rules in a Prometheus
+	@scripts/check-rules
 	REDIS="$$(scripts/get-redis)" && ENVOY="$$(scripts/get-envoy)" && REGISTRY="$$(scripts/get-registry)" && \
-	  ROTEL="$$(scripts/get-rotel || true)" && export REDIS ENVOY REGISTRY ROTEL && \
+	  ROTEL="$$(scripts/get-rotel || true)" && PROMETHEUS="$$(scripts/get-prometheus)" && \
+	  export REDIS ENVOY REGISTRY ROTEL PROMETHEUS && \
 	  $(CURDIR)/scripts/test-scenarios redis && $(CURDIR)/scripts/test-scenarios e2e
 
 test-matrix: build trap ## run scenarios of presets, updates, Kubernetes and the engine on five versions of Envoy; VERSIONS="oldest 1.39.3 …" selects
@@ -133,7 +135,7 @@ image: ## write the filter as OCI images to target/image, for Istio and Envoy Ga
 push: ## push these images to a registry, without docker: IMAGE=HOST/NAME:TAG
 	@scripts/push "$(IMAGE)"
 
-up: ## as `make run`, in docker, on 127.0.0.1:$SLUICEGATE_PORT (8080); with shared limits also on SLUICEGATE_PORT_2 (8082)
+up: ## as `make run`, in docker, on 127.0.0.1:$SLUICEGATE_PORT (8080); with shared limits also on SLUICEGATE_PORT_2 (8082), with OBSERVE=1 also Prometheus on PROMETHEUS_PORT (9090)
 	@scripts/up
 
 down: ## remove the containers of `make up`, and the counters of its engine

@@ -10,6 +10,7 @@ mod explain;
 mod key;
 mod kubernetes;
 mod manual;
+mod prometheus;
 mod prose;
 mod reference;
 mod render;
@@ -85,6 +86,8 @@ enum Render {
     Listeners(ListenerArgs),
     /// The filter with its policy alone, for the file that `--extension` names.
     Extension(ExtensionArgs),
+    /// Recording rules for Prometheus, with the numbers of the policy's limits.
+    PrometheusRules(PrometheusArgs),
     /// Manifests for Istio: WasmPlugin and Telemetry.
     Istio(kubernetes::IstioArgs),
     /// Manifests for Envoy Gateway: EnvoyExtensionPolicy and ClientTrafficPolicy, and a route for
@@ -136,6 +139,15 @@ struct ExtensionArgs {
 }
 
 #[derive(Debug, Args)]
+struct PrometheusArgs {
+    /// The policy, YAML or JSON; `-` reads standard input.
+    #[arg(long)]
+    policy: PathBuf,
+    #[command(flatten)]
+    directory: DirectoryArgs,
+}
+
+#[derive(Debug, Args)]
 struct EnvoyArgs {
     #[command(flatten)]
     listener: ListenerArgs,
@@ -149,6 +161,10 @@ struct EnvoyArgs {
     /// and it takes effect without a restart.
     #[arg(long)]
     listeners: Option<PathBuf>,
+    /// Listen here for Prometheus as well, and answer `GET /stats/prometheus` alone: IP:PORT. The
+    /// admin interface can then stay on the loopback interface.
+    #[arg(long, value_parser = Address::parse_ip)]
+    metrics: Option<Address>,
     /// Metadata of the proxy, for the policy's `node_metadata`: KEY=VALUE. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = envoy::parse_pair)]
     node_metadata: Vec<(String, String)>,
@@ -179,6 +195,9 @@ pub fn main() -> ExitCode {
         Command::Render {
             target: Render::Extension(args),
         } => render::extension(&args),
+        Command::Render {
+            target: Render::PrometheusRules(args),
+        } => prometheus::rules(&args.policy, &args.directory),
         Command::Render {
             target: Render::Istio(args),
         } => kubernetes::istio(&args),

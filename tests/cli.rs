@@ -20,6 +20,8 @@ mod kubernetes;
 mod manifests;
 #[path = "cli/manual.rs"]
 mod manual;
+#[path = "cli/prometheus.rs"]
+mod prometheus;
 #[path = "cli/shared.rs"]
 mod shared;
 #[path = "cli/unidentified.rs"]

@@ -18,6 +18,9 @@ mod audit;
 #[path = "support/checkout.rs"]
 mod checkout;
 #[cfg(test)]
+#[path = "e2e/dashboards.rs"]
+mod dashboards;
+#[cfg(test)]
 #[path = "e2e/extension.rs"]
 mod extension;
 #[cfg(test)]
@@ -41,6 +44,9 @@ mod otlp;
 #[cfg(test)]
 #[path = "support/process.rs"]
 mod process;
+#[cfg(test)]
+#[path = "support/prometheus.rs"]
+mod prometheus;
 #[cfg(test)]
 #[path = "support/redis.rs"]
 mod redis;

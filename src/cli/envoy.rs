@@ -3,11 +3,12 @@
 pub(super) mod audit;
 mod engine;
 mod filter;
+pub(super) mod metrics;
 
 pub(super) use engine::EngineArgs;
 pub(super) use filter::{Configuration, Filter, FilterSource};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -16,6 +17,7 @@ use super::yaml::{block, indented, indented_tail, quoted};
 use crate::observe::access_log;
 use crate::observe::metrics::LABELS;
 use crate::policy::Policy;
+use crate::policy::access_log::Parts;
 use crate::policy::document::Node;
 use crate::policy::payloads::Payload;
 use crate::policy::usage::Target;
@@ -93,6 +95,19 @@ impl Address {
     pub(super) fn port(&self) -> u16 {
         self.port
     }
+
+    /// Where this machine reaches a server that listens here.
+    fn reached(&self) -> Self {
+        let host = match self.host.parse::<IpAddr>() {
+            Ok(IpAddr::V4(ip)) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+            Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
+            Ok(_) | Err(_) => self.host.clone(),
+        };
+        Self {
+            host,
+            port: self.port,
+        }
+    }
 }
 
 impl fmt::Display for Address {
@@ -130,31 +145,35 @@ pub(super) fn labels(policy: &Policy) -> Vec<String> {
     labels
 }
 
-/// A complete bootstrap, with `clusters` besides the upstream's and the labels of metrics. If a key
-/// of `metadata` occurs more than once, the last value counts.
+/// A complete bootstrap, with one more listener, and with `clusters` besides the upstream's. If a
+/// key of `metadata` occurs more than once, the last value counts.
 pub(super) fn bootstrap(
     listeners: &Listeners<'_>,
+    metrics: Option<String>,
     upstream: &Address,
     admin: &Address,
     metadata: &[(String, String)],
     (labels, clusters): (&[String], &str),
 ) -> String {
-    let (resources, statics) = match listeners {
-        Listeners::Static(listener) => (
-            String::new(),
-            format!(
-                "  listeners:\n{}",
-                indented(&format!("- {}", indented_tail(listener)), 4)
-            ),
-        ),
+    let (resources, own) = match listeners {
+        Listeners::Static(listener) => (String::new(), Some((*listener).to_owned())),
         Listeners::Watched(path) => {
             let path = quoted(&path.display().to_string());
             let watched = format!(
                 "dynamic_resources:\n  lds_config:\n    resource_api_version: V3\n    \
                  path_config_source: {{ path: {path} }}\n"
             );
-            (watched, String::new())
+            (watched, None)
         }
+    };
+    let statics: String = own
+        .into_iter()
+        .chain(metrics)
+        .map(|listener| indented(&format!("- {}", indented_tail(&listener)), 4))
+        .collect();
+    let statics = match statics.as_str() {
+        "" => String::new(),
+        listeners => format!("  listeners:\n{listeners}"),
     };
     let metadata: BTreeMap<&str, &str> = metadata
         .iter()
@@ -203,9 +222,9 @@ pub(super) fn discovery_response(listener: &str) -> String {
 }
 
 /// Settings of the listener that a policy needs in addition to the filter.
-pub(super) struct ListenerNeeds {
-    /// Write decisions to the access log.
-    pub(super) decisions: bool,
+pub(super) struct ListenerNeeds<'a> {
+    /// The policy, if it writes decisions to the access log.
+    pub(super) log: Option<&'a Policy>,
     /// The logger of refusals.
     pub(super) audit: Option<String>,
     /// The bytes of a message that Envoy buffers.
@@ -236,22 +255,39 @@ pub(super) fn buffer_bytes(policy: &Policy) -> u64 {
         .fold(READ_BYTES, u64::max)
 }
 
+/// The fields of the access log that the filter provides: its line, and with `access_log.parts`
+/// also the parts of it.
+fn decisions(policy: Option<&Policy>) -> String {
+    let Some(policy) = policy else {
+        return String::new();
+    };
+    let state = |name: &str| quoted(&format!("%FILTER_STATE(wasm.{name}:PLAIN)%"));
+    let mut text = format!("\nsluicegate: {}", state(access_log::KEY));
+    if policy.log_parts != Parts::Never {
+        text.push_str("\nsluicegate_parts:");
+        let attributes = policy.access_log.iter().flatten();
+        let attributes = attributes.map(|id| policy.attributes.name(*id));
+        let engine = policy.engine.iter().map(|_| "engine");
+        let own = ["decision", "limit", "tier", "policy", "revision"];
+        // An attribute may have such a name, too.
+        let names: BTreeSet<&str> = own.into_iter().chain(engine).chain(attributes).collect();
+        for name in names {
+            let key = format!("{}.{name}", access_log::KEY);
+            text.push_str(&format!("\n  {}: {}", quoted(name), state(&key)));
+        }
+    }
+    text.replace('\n', &format!("\n{:20}", ""))
+}
+
 /// The listener with the filter after `filters`, as lines of a map without indentation.
 pub(super) fn listener(
     listen: &Address,
     filters: &Node,
     filter: &FilterSource<'_>,
-    needs: ListenerNeeds,
+    needs: ListenerNeeds<'_>,
 ) -> String {
     let before = indented(&block(filters), 12);
-    let decision = if needs.decisions {
-        format!(
-            "\n                    sluicegate: \"%FILTER_STATE(wasm.{}:PLAIN)%\"",
-            access_log::KEY
-        )
-    } else {
-        String::new()
-    };
+    let decision = decisions(needs.log);
     format!(
         include_str!("envoy/listener.yaml.in"),
         listen = listen,

@@ -21,9 +21,13 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     let engine = engine(args, &policy)?;
     let collector = args.listener.otlp.as_ref();
     let collector = collector.map(|address| envoy::audit::cluster(address, &policy));
-    let clusters = engine + &collector.unwrap_or_default();
+    let mut clusters = engine + &collector.unwrap_or_default();
     if let Some(warning) = absent_cluster(args, &policy) {
         warn(&warning);
+    }
+    let metrics = args.metrics.as_ref();
+    if metrics.is_some() {
+        clusters.push_str(&envoy::metrics::cluster(&args.admin));
     }
     let listeners = match &args.listeners {
         Some(path) => envoy::Listeners::Watched(path),
@@ -48,6 +52,7 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     }
     Ok(envoy::bootstrap(
         &listeners,
+        metrics.map(envoy::metrics::listener),
         &args.upstream,
         &args.admin,
         &args.node_metadata,
@@ -72,7 +77,11 @@ fn absent_cluster(args: &EnvoyArgs, policy: &Policy) -> Option<String> {
 
 /// The cluster of the policy's engine; empty if it has none.
 fn engine(args: &EnvoyArgs, policy: &Policy) -> Result<String, Failure> {
-    let own = [envoy::UPSTREAM, envoy::audit::collector(policy).0];
+    let own = [
+        envoy::UPSTREAM,
+        envoy::audit::collector(policy).0,
+        envoy::metrics::ADMIN,
+    ];
     let engine = policy.engine.as_ref().map(|engine| &*engine.cluster);
     if let Some(name) = own.into_iter().find(|name| Some(*name) == engine) {
         return Err(Failure::Usage(format!(
@@ -106,7 +115,7 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
     };
     let collector = args.otlp.as_ref();
     let needs = envoy::ListenerNeeds {
-        decisions: policy.access_log.is_some(),
+        log: policy.access_log.as_ref().map(|_| policy),
         audit: collector.map(|collector| envoy::audit::logger(collector, policy)),
         buffer_bytes: envoy::buffer_bytes(policy),
     };

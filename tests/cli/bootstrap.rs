@@ -330,3 +330,24 @@ fn a_missing_engine_is_asked_for() {
     let alone = [&render("-")[..], &["--engine-tls", "/ca.pem"]].concat();
     assert_eq!(run(&alone, fleet("").as_bytes()).0, 2, "TLS to nothing");
 }
+
+#[test]
+fn prometheus_gets_a_listener_of_its_own() {
+    let mut arguments = render("-");
+    arguments.extend(["--metrics", "0.0.0.0:9902"]);
+    let bootstrap = rendered(&arguments, VALID.as_bytes());
+    let listeners = bootstrap["static_resources"]["listeners"].as_array();
+    let listeners = listeners.unwrap();
+    assert_eq!(listeners.len(), 2);
+    let metrics = listeners.last().unwrap();
+    assert_eq!(metrics["address"]["socket_address"]["port_value"], 9902);
+    let routes = &connection_manager(metrics)["route_config"]["virtual_hosts"][0]["routes"];
+    assert_eq!(routes.as_array().unwrap().len(), 1);
+    assert_eq!(routes[0]["match"]["path"], "/stats/prometheus");
+    let clusters = bootstrap["static_resources"]["clusters"].as_array();
+    let admin = clusters.unwrap().last().unwrap();
+    assert_eq!(admin["name"], "admin");
+    let endpoint = &admin["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+    let inside = &bootstrap["admin"]["address"];
+    assert_eq!(endpoint["address"], *inside);
+}

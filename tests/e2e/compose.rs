@@ -135,6 +135,33 @@ fn an_upstream_that_is_paused_keeps_its_slots_until_it_comes_back() {
     });
 }
 
+/// Prometheus scrapes both gateways, whose admin interface cannot be reached otherwise.
+async fn prometheus_watches_both(project: &Project) {
+    let client = Client::http1(project.prometheus);
+    for metric in ["up", "sluicegate_policy_info"] {
+        let call = Call::get(&format!("/api/v1/query?query=sum({metric})"));
+        eventually(&format!("{metric} of two gateways"), async || {
+            let answer = client.try_send(call.clone()).await.ok()?;
+            answer.text().contains(",\"2\"]").then_some(())
+        })
+        .await;
+    }
+    let rules = client.send(Call::get("/api/v1/rules")).await;
+    for rule in ["SluicegateFaults", "sluicegate:limit_quota"] {
+        assert!(rules.text().contains(rule), "{}", rules.text());
+    }
+    for (path, expected) in [
+        ("GET /stats/prometheus", "200"),
+        ("POST /stats/prometheus", "404"),
+        ("GET /config_dump", "404"),
+        ("GET /stats/prometheus/../../config_dump", "404"),
+        ("POST /quitquitquit", "404"),
+    ] {
+        let status = project.status_of_metrics(path);
+        assert_eq!(status, expected, "{path}");
+    }
+}
+
 #[test]
 fn two_gateways_share_the_counters_of_their_engine() {
     if is_left_out() {
@@ -143,8 +170,9 @@ fn two_gateways_share_the_counters_of_their_engine() {
     run(Container::make, async |_| {
         let project = Project::new();
         let checkout = &project.checkout;
-        let output = checkout.succeeds("up", &[("POLICY", FLEET)]);
+        let output = checkout.succeeds("up", &[("POLICY", FLEET), ("OBSERVE", "1")]);
         assert!(output.contains(&project.second.to_string()), "{output}");
+        assert!(output.contains(&project.prometheus.to_string()), "{output}");
         let call = Call::get("/v2/things").bearer(KEY);
         let gateways = [project.address, project.second].map(Client::http1);
         // Alone it would admit half of them.
@@ -172,10 +200,14 @@ fn two_gateways_share_the_counters_of_their_engine() {
         })
         .await;
 
+        prometheus_watches_both(&project).await;
+
         // Without such a limit there is one gateway again.
         checkout.succeeds("up", &[]);
         assert_eq!(
-            project.container("gateway2") + &project.container("engine"),
+            ["gateway2", "engine", "prometheus"]
+                .map(|name| project.container(name))
+                .concat(),
             ""
         );
         let complaint = checkout.fails("reload", &[("POLICY", FLEET)]);
@@ -192,16 +224,18 @@ struct Project {
     address: SocketAddr,
     /// Of the second gateway.
     second: SocketAddr,
+    prometheus: SocketAddr,
 }
 
 impl Project {
     fn new() -> Self {
-        let (address, second) = (free_address(), free_address());
+        let [address, second, prometheus] = [free_address(), free_address(), free_address()];
         let name = format!("sluicegate-{}-{}", std::process::id(), address.port());
         let checkout = Checkout::new(vec![
             ("COMPOSE_PROJECT_NAME", name.clone()),
             ("SLUICEGATE_PORT", address.port().to_string()),
             ("SLUICEGATE_PORT_2", second.port().to_string()),
+            ("PROMETHEUS_PORT", prometheus.port().to_string()),
             ("ENVOY_IMAGE", image()),
         ]);
         Self {
@@ -209,6 +243,7 @@ impl Project {
             name,
             address,
             second,
+            prometheus,
         }
     }
 
@@ -227,6 +262,17 @@ impl Project {
                            read -r line <&3 && echo \"$line\" || true";
         let gateway = self.container("gateway");
         let answer = docker(&["exec", &gateway, "/bin/bash", "-c", ASK]);
+        answer.trim().to_owned()
+    }
+
+    /// The status of a request to the gateway's listener for metrics, inside of its container.
+    fn status_of_metrics(&self, request: &str) -> String {
+        let ask = format!(
+            "exec 3<>/dev/tcp/127.0.0.1/9902 && printf '{request} HTTP/1.1\\r\\nhost: x\\r\\n\
+             connection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && echo \"$status\""
+        );
+        let gateway = self.container("gateway");
+        let answer = docker(&["exec", &gateway, "/bin/bash", "-c", &ask]);
         answer.trim().to_owned()
     }
 

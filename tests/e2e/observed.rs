@@ -42,6 +42,63 @@ pub(crate) async fn the_access_log_shows_the_decisions(bed: &TestBed) {
     }
 }
 
+pub(crate) async fn the_json_log_has_the_documented_fields(bed: &TestBed) {
+    let parts = json!({ "attributes": ["org"], "parts": "always" });
+    let policy = Policy::named("exact").with("/access_log", parts);
+    let gateway = bed.open(&policy).await;
+    let client = gateway.client();
+    let call = Call::post("/v2/things?page=2").bearer(ALPHA[0]).sized(123);
+    let statuses = client.statuses(&call, 11).await;
+    assert_eq!((statuses[0], statuses[10]), (200, 429), "{statuses:?}");
+    let line = async |decision: &str| {
+        eventually(&format!("a line of a request {decision}"), async || {
+            let log = gateway.log();
+            let mut lines = log
+                .lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.find(|line| line["sluicegate_parts"]["decision"] == decision)
+        })
+        .await
+    };
+    let (admitted, refused) = (line("admitted").await, line("refused").await);
+    let operations = include_str!("../../docs/operations.md");
+    let (_, table) = operations
+        .split_once("### The JSON format\n")
+        .expect("a chapter");
+    let (table, _) = table.split_once("```").expect("an example");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut documented: Vec<&str> = rows
+        .filter_map(|row| row.split('|').next())
+        .flat_map(|names| names.split(','))
+        .map(|name| name.trim().trim_matches('`'))
+        .collect();
+    documented.sort_unstable();
+    for line in [&admitted, &refused] {
+        let mut fields: Vec<&String> = line.as_object().expect("an object").keys().collect();
+        fields.sort_unstable();
+        assert_eq!(fields, documented);
+        assert_eq!(line["path"], "/v2/things");
+        assert_eq!(
+            (&line["method"], &line["grpc_status"]),
+            (&json!("POST"), &json!(null))
+        );
+        let parts = line["sluicegate_parts"].as_object().expect("an object");
+        let written = line["sluicegate"].as_str().expect("text").split(' ');
+        let mut count = 0;
+        for (name, value) in written.filter_map(|part| part.split_once('=')) {
+            assert_eq!(parts[name], value, "{name}");
+            count += 1;
+        }
+        assert_eq!(count, parts.len(), "{parts:?}");
+        let address = line["client_address"].as_str().expect("text");
+        assert!(address.parse::<std::net::IpAddr>().is_ok(), "{address}");
+    }
+    assert_eq!(admitted["bytes_received"], 123);
+    assert_eq!(admitted["sluicegate_parts"]["org"], "alpha");
+    assert_eq!(refused["status"], 429);
+    assert_eq!(refused["sluicegate_parts"]["limit"], "standard");
+}
+
 pub(crate) async fn the_metrics_show_the_decisions(bed: &TestBed) {
     let gateway = bed.open(&Policy::named("exact")).await;
     exercise(&gateway).await;

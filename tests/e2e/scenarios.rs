@@ -213,6 +213,7 @@ macro_rules! for_each_scenario {
             ]
             observed: [
                 the_access_log_shows_the_decisions,
+                the_json_log_has_the_documented_fields,
                 the_metrics_show_the_decisions,
                 the_metrics_name_the_revision,
                 no_key_is_ever_logged,

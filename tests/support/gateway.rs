@@ -118,6 +118,12 @@ impl Gateway {
         Client::http1(self.address)
     }
 
+    /// The address of the admin interface.
+    #[allow(dead_code, reason = "only on a process")]
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.driver.reached_at().1
+    }
+
     /// The addresses of the listeners, the first one first.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let additional = self
