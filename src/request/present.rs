@@ -53,8 +53,8 @@ impl Sent {
     }
 }
 
-/// Looks up a secret by its digest, and gives the caller the attributes of its entry. Returns whether
-/// it is accepted; `None` if the other credential identifies the caller.
+/// Looks up a secret by its digest, and gives the caller the attributes of its entry. Returns
+/// whether it is accepted; `None` if the other credential identifies the caller.
 fn look_up<'r>(
     caller: &mut Caller<'r>,
     (id, digest): (CredentialId, &Digest),

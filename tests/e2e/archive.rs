@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// The ports in the README's commands, which may be in use here: of the gateway, of the demo upstream,
-/// of the admin endpoint.
+/// The ports in the README's commands, which may be in use here: of the gateway, of the demo
+/// upstream, of the admin endpoint.
 const PORTS: [&str; 3] = ["8080", "8081", "9901"];
 
 /// Files that an archive must have.

@@ -28,7 +28,11 @@ fn policy() -> Policy {
     let limits: Vec<_> = KINDS
         .iter()
         .zip(rules)
-        .map(|(kind, rule)| json!({ "name": kind, "for": { "tier": kind }, "per": ["org"], (*kind): rule }))
+        .map(|(kind, rule)| {
+            json!({
+                "name": kind, "for": { "tier": kind }, "per": ["org"], (*kind): rule,
+            })
+        })
         .collect();
     Policy::named("exact")
         .with("/tiers", json!(tiers))

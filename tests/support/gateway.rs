@@ -1,7 +1,9 @@
 //! One proxy with its upstream: start, update, kill, query.
 
 use crate::harness::driver::{Driver, Place, Signal};
-use crate::harness::render::{policy_as_struct, render, replace_policy, upstream_over_http2};
+use crate::harness::render::{
+    parse, policy_as_struct, render, replace_policy, upstream_over_http2,
+};
 use crate::harness::setup::{Edit, Extension, Setup};
 use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually};
 use serde_json::Value;
@@ -391,15 +393,8 @@ impl Drop for Gateway {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
-            let tail = lines.len().saturating_sub(60);
-            eprintln!(
-                "---- the proxy's log, from line {tail}\n{}\n----",
-                lines[tail..].join("\n")
-            );
+            let text = lines[lines.len().saturating_sub(60)..].join("\n");
+            eprintln!("---- the end of the proxy's log\n{text}\n----");
         }
     }
-}
-
-fn parse(yaml: &str) -> Value {
-    serde_saphyr::from_str(yaml).unwrap_or_else(|e| panic!("render's YAML: {e}\n{yaml}"))
 }

@@ -28,8 +28,8 @@ impl Registry {
         Self::start(|_| String::new()).await
     }
 
-    /// Starts one with the `auth` of its configuration that `auth` writes; it may put files into the
-    /// directory. Waits until the registry answers.
+    /// Starts one with the `auth` of its configuration that `auth` writes; it may put files into
+    /// the directory. Waits until the registry answers.
     pub(crate) async fn start(auth: impl FnOnce(&Path) -> String) -> Self {
         let files = tempfile::tempdir().expect("a directory");
         let address = free_address();

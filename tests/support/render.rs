@@ -16,6 +16,11 @@ pub(crate) fn required(name: &str) -> PathBuf {
     }
 }
 
+/// A configuration that `sluicegate render` wrote.
+pub(crate) fn parse(yaml: &str) -> Value {
+    serde_saphyr::from_str(yaml).unwrap_or_else(|e| panic!("render's YAML: {e}\n{yaml}"))
+}
+
 /// The output of `sluicegate render`.
 pub(crate) fn render(arguments: &[OsString]) -> String {
     let program = required("SLUICEGATE");

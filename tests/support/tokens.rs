@@ -70,8 +70,8 @@ impl Signer {
         let seconds = now().as_secs();
         let access = json!([{ "type": "repository", "name": name, "actions": ["pull", "push"] }]);
         let claims = json!({
-            "iss": ISSUER, "aud": SERVICE, "sub": "ali", "jti": "1", "iat": seconds, "nbf": seconds - 60,
-            "exp": seconds + 600, "access": access,
+            "iss": ISSUER, "aud": SERVICE, "sub": "ali", "jti": "1", "access": access,
+            "iat": seconds, "nbf": seconds - 60, "exp": seconds + 600,
         });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&head), part(&claims));

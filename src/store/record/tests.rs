@@ -83,8 +83,8 @@ fn rollings() -> impl Strategy<Value = State> {
     })
 }
 
-/// The bytes of a bucket, a rolling window, a calendar window, seats and a lock. A release that reads
-/// another form must not find the pages of this one.
+/// The bytes of a bucket, a rolling window, a calendar window, seats and a lock. A release that
+/// reads another form must not find the pages of this one.
 #[test]
 fn the_form_of_records_has_its_number() {
     let (at, later) = (Timestamp::from_nanos(0x0102), Timestamp::from_nanos(0x0304));
