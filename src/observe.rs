@@ -152,6 +152,11 @@ pub enum Event {
         /// The number of swaps that failed.
         swaps: u64,
     },
+    /// The store has more or fewer counters than before.
+    Counters {
+        /// By how many.
+        by: i64,
+    },
 }
 
 /// A check in shadow that would have refused a request, apart from limits and seat limits.
@@ -270,11 +275,18 @@ pub fn overage(owner: CounterOwner, balance: Balance, units: u64) -> Option<Even
 
 /// Reports the counts of a store.
 pub fn store_events(stats: StoreStats, mut report: impl FnMut(Event)) {
-    let StoreStats { evicted, conflicts } = stats;
+    let StoreStats {
+        evicted,
+        conflicts,
+        added,
+    } = stats;
     if evicted > 0 {
         report(Event::Evicted { records: evicted });
     }
     if conflicts > 0 {
         report(Event::Conflicts { swaps: conflicts });
+    }
+    if added != 0 {
+        report(Event::Counters { by: added });
     }
 }

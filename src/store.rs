@@ -28,6 +28,7 @@ use crate::limit::lease;
 use crate::limit::{Charge, Cost, Decision, Reading, Rule, State};
 pub use check::{Answer, EngineAccess, LimitCheck, Locked};
 use key::Key;
+use page::eviction::Effect;
 
 /// The counts of the store while it answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,16 @@ pub struct StoreStats {
     pub evicted: u64,
     /// Conflicts with other workers: each page was read and evaluated again.
     pub conflicts: u64,
+    /// Records that the store has more than before.
+    pub added: i64,
+}
+
+impl StoreStats {
+    /// Adds what a state did to its page.
+    pub const fn count(&mut self, effect: Effect) {
+        self.evicted = self.evicted.saturating_add(effect.evicted);
+        self.added = self.added.saturating_add(effect.added);
+    }
 }
 
 /// Counters that can be looked at. Nothing that has only this can change one.

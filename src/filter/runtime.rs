@@ -115,6 +115,13 @@ impl<D: SharedData + Properties> Runtime<D> {
 }
 
 impl<D: SharedData> Runtime<D> {
+    /// Shows the number of counters, if this began them. After that all workers change it.
+    pub fn show_counters(&self, meter: &impl Meter) {
+        if self.store.borrow().is_new() {
+            self.metrics.begin(meter);
+        }
+    }
+
     /// Changes counters, and counts the events of the store meanwhile.
     pub(super) fn with_counters<T>(
         &self,

@@ -73,6 +73,7 @@ pub struct Metrics {
     refused: BTreeMap<u32, MetricId>,
     faults: [MetricId; Fault::NAMES.len()],
     evicted: MetricId,
+    counters: MetricId,
     conflicts: MetricId,
     /// `None` if no limit is shared.
     engine: Option<EngineMetrics>,
@@ -271,9 +272,15 @@ impl Metrics {
                 .map(|fault| definer.counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: definer.counter(&[], "sluicegate_records_evicted_total"),
             conflicts: definer.counter(&[], "sluicegate_conflicts_total"),
+            counters: definer.metric(MetricKind::Gauge, &[], "sluicegate_keys"),
             engine: EngineMetrics::define(policy, &mut definer),
             usage: UsageMetrics::define(policy, &mut definer),
         }
+    }
+
+    /// Shows that the policy has no counters. The host may have shown those of a table that is gone.
+    pub fn begin(&self, meter: &impl Meter) {
+        meter.set(self.counters, 0);
     }
 
     /// Counts `event` at the host.
@@ -343,6 +350,7 @@ impl Metrics {
             Event::Engine(event) => return self.engine.as_ref()?.change(event),
             Event::Fault(fault) => *self.faults.get(fault.index())?,
             Event::Evicted { records } => return Some(Change::Add(self.evicted, records)),
+            Event::Counters { by } => return Some(Change::Adjust(self.counters, by)),
             Event::Conflicts { swaps } => return Some(Change::Add(self.conflicts, swaps)),
         };
         Some(Change::Add(counter, 1))

@@ -192,6 +192,10 @@ fn every_event_changes_the_metric_of_its_name() {
             Event::Conflicts { swaps: 3 },
             "Counter policy=.=demo;.;sluicegate_conflicts_total +3",
         ),
+        (
+            Event::Counters { by: -2 },
+            "Gauge policy=.=demo;.;sluicegate_keys by -2",
+        ),
     ];
     let host = Host::default();
     let metrics = host.define(&policy(POLICY));
@@ -321,17 +325,24 @@ fn the_number_of_a_variant_is_its_index_among_all() {
 
 #[test]
 fn a_store_that_counted_nothing_causes_no_event() {
-    let events = |evicted, conflicts| {
+    let events = |evicted, conflicts, added| {
         let mut events = Vec::new();
-        store_events(StoreStats { evicted, conflicts }, |event| {
-            events.push(event)
-        });
+        let stats = StoreStats {
+            evicted,
+            conflicts,
+            added,
+        };
+        store_events(stats, |event| events.push(event));
         events
     };
-    assert_eq!(events(0, 0), []);
-    assert_eq!(events(2, 0), [Event::Evicted { records: 2 }]);
+    assert_eq!(events(0, 0, 0), []);
+    assert_eq!(events(2, 0, 0), [Event::Evicted { records: 2 }]);
     assert_eq!(
-        events(2, 3),
-        [Event::Evicted { records: 2 }, Event::Conflicts { swaps: 3 }]
+        events(2, 3, -1),
+        [
+            Event::Evicted { records: 2 },
+            Event::Conflicts { swaps: 3 },
+            Event::Counters { by: -1 }
+        ]
     );
 }

@@ -16,7 +16,7 @@ use host_keys::{page_key, table_of};
 use loaded_page::{LoadedPage, all_admit, charge_page, checks_on, evaluate};
 
 use super::key::{Key, KeyMaker, Secret};
-use super::page::eviction::CounterPage;
+use super::page::eviction::{CounterPage, Effect};
 use super::page_cache::PageCache;
 use super::{LimitCheck, Peek, Store, StoreStats};
 use crate::base::time::Timestamp;
@@ -32,6 +32,7 @@ pub struct SharedStore<D> {
     data: D,
     secret: Secret,
     table: [u8; 8],
+    is_new: bool,
     capacity: usize,
     keys: KeyMaker,
     stats: StoreStats,
@@ -53,13 +54,23 @@ impl<D: SharedData> SharedStore<D> {
         let preferred = Geometry::new(keys_max);
         // The number of pages has the key that a page after the last possible one would have.
         let key = page_key(table, u32::MAX);
-        let pages = SharedCell::new(&data, &key).get_or_init(&preferred.pages.to_le_bytes())?;
-        let pages = u32::from_le_bytes(pages);
+        let mut is_new = false;
+        let opened = SharedCell::new(&data, &key).update(|bytes| {
+            is_new = bytes.is_empty();
+            if is_new {
+                let pages = preferred.pages;
+                return Ok(Update::Store(pages.to_le_bytes().to_vec(), pages));
+            }
+            let pages = bytes.try_into().map_err(|_| Fault::BadRecord)?;
+            Ok(Update::Keep(u32::from_le_bytes(pages)))
+        });
+        let pages = opened?.result;
         let geometry = Geometry::with_pages(keys_max, pages);
         Ok(Self {
             data,
             secret,
             table,
+            is_new,
             capacity: geometry.capacity,
             keys: KeyMaker::new(&secret, pages),
             stats: StoreStats::default(),
@@ -71,6 +82,12 @@ impl<D: SharedData> SharedStore<D> {
     /// The host's shared data.
     pub const fn data(&self) -> &D {
         &self.data
+    }
+
+    /// Whether this created the table, which is empty therefore.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The proxy's secret.
@@ -138,18 +155,15 @@ impl<D: SharedData> SharedStore<D> {
                 }
             }
             match charge_page(&mut page, number, checks, capacity, now)? {
-                Some(evicted) => Ok(Update::Store(page.into_bytes(), Some(evicted))),
+                Some(effect) => Ok(Update::Store(page.into_bytes(), Some(effect))),
                 None if is_speculative => Ok(Update::Reread),
-                None => Ok(Update::Keep(Some(0))),
+                None => Ok(Update::Keep(Some(Effect::default()))),
             }
         });
         self.stats.conflicts = self.stats.conflicts.saturating_add(cell.conflicts());
         match updated {
             Ok(updated) => {
-                self.stats.evicted = self
-                    .stats
-                    .evicted
-                    .saturating_add(updated.result.unwrap_or(0));
+                self.stats.count(updated.result.unwrap_or_default());
                 self.cache_stored(number, updated.stored, now);
                 updated.result.is_some()
             }
@@ -206,15 +220,15 @@ impl<D: SharedData> SharedStore<D> {
             let now = clock.now();
             let (changed, result) = change(state.as_ref(), now);
             let Some(state) = changed else {
-                return Ok(Update::Keep((result, false, now)));
+                return Ok(Update::Keep((result, Effect::default(), now)));
             };
-            let evicted = page.put(key.fingerprint, &state, capacity, now, |_| false)?;
-            Ok(Update::Store(page.into_bytes(), (result, evicted, now)))
+            let effect = page.put(key.fingerprint, &state, capacity, now, |_| false)?;
+            Ok(Update::Store(page.into_bytes(), (result, effect, now)))
         });
         self.stats.conflicts = self.stats.conflicts.saturating_add(cell.conflicts());
         let updated = updated?;
-        let (result, evicted, now) = updated.result;
-        self.stats.evicted = self.stats.evicted.saturating_add(u64::from(evicted));
+        let (result, effect, now) = updated.result;
+        self.stats.count(effect);
         self.cache_stored(key.page, updated.stored, now);
         Ok(result)
     }

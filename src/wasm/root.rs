@@ -86,6 +86,7 @@ fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
         runtime.share(root, variable.and_then(password));
         bodies::tick_at_least(root, sharing::TICK);
     }
+    runtime.show_counters(&Envoy);
     if runtime.has_usage() {
         runtime.export(root);
         // What shares limits or has pools ticks more often.

@@ -151,6 +151,8 @@ pub(crate) async fn the_metrics_show_the_decisions(bed: &TestBed) {
         let labels = [exact, ("status", status)];
         assert_eq!(metric(refused, &labels).await, count, "{status}");
     }
+    // Of one organization in two tiers.
+    assert_eq!(metric("sluicegate_keys", &[exact]).await, 2);
     assert_eq!(metric("sluicegate_faults_total", &[]).await, 0);
     assert_eq!(metric("sluicegate_records_evicted_total", &[]).await, 0);
 }

@@ -15,8 +15,25 @@ use crate::store::{key, record};
 /// A page of counters.
 pub type CounterPage = Page<State>;
 
+/// What a new state did to its page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// Live records that had to go.
+    pub evicted: u64,
+    /// Records that the page has more than before.
+    pub added: i64,
+}
+
+impl Effect {
+    /// Adds what a later state did.
+    pub const fn add(&mut self, other: Self) {
+        self.evicted = self.evicted.saturating_add(other.evicted);
+        self.added = self.added.saturating_add(other.added);
+    }
+}
+
 impl CounterPage {
-    /// Stores `state` under `fingerprint`; true if a live record had to go for it.
+    /// Stores `state` under `fingerprint`.
     ///
     /// If the page holds `capacity` records or more, a new record takes the room of another one.
     /// Those that are `pinned`, which the same transaction charges, stay.
@@ -30,25 +47,30 @@ impl CounterPage {
         capacity: usize,
         now: Timestamp,
         pinned: impl Fn(u64) -> bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Effect, Fault> {
         if self.replace(fingerprint, state)? != Replaced::Absent {
-            return Ok(false);
+            return Ok(Effect::default());
         }
-        let evicted = self.make_room(key::class(fingerprint), capacity, now, pinned);
+        let (gone, is_live) = self.make_room(key::class(fingerprint), capacity, now, pinned);
         self.append(fingerprint, state)?;
-        Ok(evicted)
+        let gone = i64::try_from(gone).unwrap_or(i64::MAX);
+        Ok(Effect {
+            evicted: is_live.into(),
+            added: 1_i64.saturating_sub(gone),
+        })
     }
 
-    /// Evicts as many records as one more of this class needs; true if one of them was live.
+    /// Evicts as many records as one more of this class needs: how many, and whether one of them
+    /// was live.
     fn make_room(
         &mut self,
         class: u64,
         capacity: usize,
         now: Timestamp,
         pinned: impl Fn(u64) -> bool,
-    ) -> bool {
+    ) -> (usize, bool) {
         if self.records().count() < capacity {
-            return false;
+            return (0, false);
         }
         let weigh = |slice: RecordSlice<'_>| {
             let is_pinned = pinned(slice.fingerprint);
@@ -81,7 +103,8 @@ impl CounterPage {
             left.extend_from_slice(slice.whole);
         }
         self.bytes = left;
-        all.iter().filter(|record| record.is_live()).count() < live
+        let left = all.iter().filter(|record| record.is_live()).count();
+        (all.len().saturating_sub(left), left < live)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::host::shared::Version;
 use crate::host::shared::cell::Seen;
 use crate::store::LimitCheck;
 use crate::store::key::Key;
-use crate::store::page::eviction::CounterPage;
+use crate::store::page::eviction::{CounterPage, Effect};
 
 /// A page that the checks of one request need.
 #[derive(Debug)]
@@ -83,15 +83,15 @@ pub(super) fn evaluate(check: &mut LimitCheck, page: &CounterPage, now: Timestam
     }
 }
 
-/// Makes out the receipts of page `number`, and writes the states that follow. Returns how many
-/// live records had to go for them; `None` if nothing is to be stored.
+/// Makes out the receipts of page `number`, and writes the states that follow. Returns what they
+/// did to the page; `None` if nothing is to be stored.
 pub(super) fn charge_page(
     page: &mut CounterPage,
     number: u32,
     checks: &mut [LimitCheck],
     capacity: usize,
     now: Timestamp,
-) -> Result<Option<u64>, Fault> {
+) -> Result<Option<Effect>, Fault> {
     for check in checks_on(checks, number) {
         check.make_charge(now);
     }
@@ -104,16 +104,12 @@ pub(super) fn charge_page(
                 }
         })
     };
-    let mut evicted = None;
+    let mut all: Option<Effect> = None;
     for check in checks.iter().filter(|check| check.key.page == number) {
         if let Some(state) = &check.next {
-            let is_evicted = page.put(check.key.fingerprint, state, capacity, now, pinned)?;
-            evicted = Some(
-                evicted
-                    .unwrap_or(0_u64)
-                    .saturating_add(u64::from(is_evicted)),
-            );
+            let effect = page.put(check.key.fingerprint, state, capacity, now, pinned)?;
+            all.get_or_insert_default().add(effect);
         }
     }
-    Ok(evicted)
+    Ok(all)
 }

@@ -163,6 +163,22 @@ fn a_flood_of_one_limit_does_not_give_another_limits_callers_a_new_quota() {
 }
 
 #[test]
+fn the_counters_of_all_workers_are_counted() {
+    let data = FakeData::default();
+    let mut stores = [open(&data, 500), open(&data, 500)];
+    assert!(stores[0].is_new() && !stores[1].is_new());
+    for name in 0..3_000 {
+        let store = &mut stores[usize::from(name % 3 == 0)];
+        let check = check(store, name % 1_500, FailureMode::Deny);
+        store.try_charge_all(&mut [check], NOW, &FixedClock(NOW));
+    }
+    let added = stores.each_mut().map(|store| store.drain_stats().added);
+    let pages = (0..Geometry::new(500).pages).map(|number| stores[0].load(number).page);
+    let stored: usize = pages.map(|page| page.unwrap().records().count()).sum();
+    assert_eq!(usize::try_from(added[0] + added[1]), Ok(stored));
+}
+
+#[test]
 fn as_many_keys_as_stated_live_without_loss() {
     let mut store = open(&FakeData::default(), 20_000);
     for name in 0..20_000 {

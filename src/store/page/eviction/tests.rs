@@ -40,6 +40,10 @@ fn log(entries: u64) -> State {
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000);
 
+const fn done(evicted: u64, added: i64) -> Effect {
+    Effect { evicted, added }
+}
+
 #[test]
 fn a_record_reads_back_as_it_was_written() {
     let mut page = CounterPage::read(Vec::new());
@@ -51,7 +55,8 @@ fn a_record_reads_back_as_it_was_written() {
         (2, log(20)),
         (2, log(3)),
     ] {
-        assert_eq!(page.put(fingerprint, &state, 10, NOW, |_| false), Ok(false));
+        let effect = page.put(fingerprint, &state, 10, NOW, |_| false);
+        assert_eq!(effect.map(|it| it.evicted), Ok(0));
     }
     let page = CounterPage::read(page.bytes().to_vec());
     assert_eq!(
@@ -85,16 +90,17 @@ fn the_stored_form_stays() {
 fn a_full_page_forgets_the_idle_first_and_then_the_cheapest() {
     let mut page = CounterPage::read(Vec::new());
     for (fingerprint, state) in [(1, state(900)), (2, log(5)), (3, state(3_000_000_000))] {
-        assert_eq!(page.put(fingerprint, &state, 3, NOW, |_| false), Ok(false));
+        let effect = page.put(fingerprint, &state, 3, NOW, |_| false);
+        assert_eq!(effect, Ok(done(0, 1)));
     }
     assert_eq!(
         page.put(4, &state(9_000_000_000), 3, NOW, |_| false),
-        Ok(false),
+        Ok(done(0, 0)),
         "the idle one made room"
     );
     assert_eq!(
         page.put(5, &state(2_000_000_000), 3, NOW, |_| false),
-        Ok(true),
+        Ok(done(1, 0)),
         "a live one had to go"
     );
     assert_eq!(
@@ -195,9 +201,10 @@ proptest! {
         let arrivals = arrivals.chain(flood.into_iter().map(|window| (limits, window)));
         for (number, (limit, window)) in (0..).zip(arrivals) {
             let fingerprint = limit << 48 | number;
-            let evicted = page
+            let effect = page
                 .put(fingerprint, &window.state(), capacity, NOW, |_| false)
                 .unwrap();
+            let evicted = effect.evicted > 0;
             let is_live = |(_, window): &(u64, Window)| window.taken > 0;
             let (stays, gone): (Vec<_>, Vec<_>) = all
                 .iter()
