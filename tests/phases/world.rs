@@ -24,9 +24,10 @@ pub(crate) struct Metric {
 }
 
 /// Gauges that state the policy for as long as it is enforced.
-const STATED: [&str; 3] = [
+const STATED: [&str; 4] = [
     "sluicegate_policy_info",
     "sluicegate_policy_loaded_seconds",
+    "sluicegate_keys",
     "sluicegate_keys_max",
 ];
 

@@ -34,7 +34,7 @@ impl Registry {
         let files = tempfile::tempdir().expect("a directory");
         let address = free_address();
         let config = format!(
-            "version: 0.1\nlog: {{ level: fatal }}\n\
+            "version: 0.1\nlog: {{ level: error }}\n\
              storage: {{ filesystem: {{ rootdirectory: {:?} }} }}\n\
              http: {{ addr: \"{address}\" }}\n{}",
             files.path().join("data"),
