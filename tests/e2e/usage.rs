@@ -235,13 +235,12 @@ fn counters_of_envoy_have_all_tags_as_labels() {
         let gateway = bed.open(&policy).await;
         send(&gateway, &get("ann"), 20).await;
         let name = "sluicegate_usage_requests_total";
-        let blocked = [
+        let own = [
             ("policy", "usage"),
             ("user", "ann"),
             ("limit_name", "all"),
             ("limit_count", "8"),
             ("limit_period", "28800"),
-            ("rate_limit_status", "blocked"),
         ];
         let of = async |labels: &[(&str, &str)]| gateway.admin.metric(name, labels).await;
         eventually("all are counted", async || {
@@ -252,7 +251,9 @@ fn counters_of_envoy_have_all_tags_as_labels() {
         assert_eq!(passed, 8);
         let overflow = of(&[("otel_metric_overflow", "true")]).await;
         assert!(overflow > 0);
-        assert!([0, 12].contains(&of(&blocked).await));
+        // Which series found a place depends on which worker was first.
+        let overflow = of(&[("otel_metric_overflow", "true"), ("limit_name", "all")]).await;
+        assert_eq!(of(&own).await + overflow, 20);
         for user in 0..30 {
             send(&gateway, &post(&format!("u;.;x=.={user}")), 1).await;
         }
