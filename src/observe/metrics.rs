@@ -278,7 +278,8 @@ impl Metrics {
         }
     }
 
-    /// Shows that the policy has no counters. The host may have shown those of a table that is gone.
+    /// Shows that the policy has no counters. The host may have shown those of a table that is
+    /// gone.
     pub fn begin(&self, meter: &impl Meter) {
         meter.set(self.counters, 0);
     }
