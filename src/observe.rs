@@ -136,9 +136,9 @@ pub enum Event {
     },
     /// Something happened between this proxy and the engine.
     Engine(EngineEvent),
-    /// What receives usage did not accept it.
+    /// The receiver of usage did not accept it.
     UsageFailed,
-    /// So many requests were counted without the tags of their callers.
+    /// This number of requests was counted without the tags of their callers.
     UsageOverflow(u64),
     /// The host or an invariant failed.
     Fault(Fault),

@@ -37,12 +37,12 @@ const LEAST: Span = Span::from_nanos(900_000_000);
 /// How often the log says that usage is not accepted.
 const LOG_EVERY: Span = Span::from_seconds(60);
 
-/// What a host must be for the export of usage.
+/// A host by which usage can be exported.
 pub trait UsageHost: Clock + Meter + UsageCalls {}
 
 impl<T: Clock + Meter + UsageCalls> UsageHost for T {}
 
-/// What one worker has of the export of usage under one policy.
+/// The state of the export of usage in one worker, under one policy.
 #[derive(Debug)]
 pub(super) struct Export {
     /// The root whose callbacks make the calls.
@@ -64,7 +64,7 @@ pub(super) struct Export {
 /// Defines a metric of the host, or finds one that was defined.
 pub type Define<'a> = &'a mut dyn FnMut(MetricKind, &str) -> MetricId;
 
-/// Who gets usage by calls, and how.
+/// The receiver of usage by calls, and its protocol.
 enum Outlet<'a> {
     /// A collector by OTLP/HTTP, by its cluster.
     Http(&'a str),
@@ -299,7 +299,7 @@ impl<D: SharedData> Runtime<D> {
     }
 }
 
-/// What a worker counted, as additions to the table of the proxy.
+/// The counts of a worker, as additions to the table of the proxy.
 fn additions<'l>(local: &'l Local, usage: &'l Usage, policy: &'l Policy) -> Vec<Addition<'l>> {
     let mut all = Vec::new();
     for (key, tally) in local.entries() {

@@ -46,7 +46,7 @@ pub(crate) struct FakeData {
     pub(crate) fault_after_swap: Rc<Cell<Option<Fault>>>,
     /// How often a value was read.
     pub(crate) reads: Rc<Cell<u32>>,
-    /// What another worker does before the next swap.
+    /// The step of another worker before the next swap.
     pub(crate) meanwhile: usage::Meanwhile,
 }
 

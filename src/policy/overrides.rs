@@ -20,7 +20,7 @@ pub struct Overrides<T> {
     sets: Vec<Set>,
 }
 
-/// What an override says of a limit.
+/// The content of an override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Override<T> {
     /// The limit does not apply.

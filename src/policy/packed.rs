@@ -140,7 +140,7 @@ mod tests {
     use crate::policy::directory::Lookup;
     use crate::policy::document::from_yaml;
 
-    /// A policy with so many entries.
+    /// A policy with this number of entries.
     fn yaml(entries: usize) -> Node {
         let mut text =
             "version: 1\nname: keys\ncallers:\n  credentials: [{ name: api_key, header: \

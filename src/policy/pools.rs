@@ -19,7 +19,7 @@ pub struct PoolLimit {
     pub scope: Scope,
     /// The slots, and the queue before them.
     pub pool: Pool,
-    /// What applies to some callers instead.
+    /// Other numbers for some callers.
     pub overrides: Overrides<Override<Pool>>,
     /// Whether it refuses.
     pub enforcement: Enforcement,

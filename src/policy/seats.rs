@@ -25,7 +25,7 @@ pub struct SeatLimit {
     pub holder: AttributeId,
     /// How many seats there are, and how long one is kept.
     pub seats: Seats,
-    /// What applies to some callers instead.
+    /// Other numbers for some callers.
     pub overrides: Overrides<Override<Seats>>,
     /// Whether it refuses.
     pub enforcement: Enforcement,

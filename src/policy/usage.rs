@@ -12,14 +12,14 @@ use super::scoped::Scoped;
 use crate::base::id::{Id as _, LimitId};
 use crate::base::time::Span;
 
-/// What is exported of the usage of an API.
+/// The export of usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// The time between two exports.
     pub every: Span,
     /// The most series at a time.
     pub series_max: u32,
-    /// Where it goes.
+    /// Its receiver.
     pub to: Target,
     /// The metrics; `None` for the usual one of all limits, of which what would be refused is a
     /// status of its own.
@@ -28,7 +28,7 @@ pub struct Usage {
     pub tags: Vec<(Box<str>, AttributeId)>,
 }
 
-/// Where usage goes.
+/// The receiver of usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// To an OpenTelemetry collector.
@@ -72,7 +72,7 @@ pub const METRIC_USUAL: &str = "sluicegate.usage.requests";
 /// The cluster of a policy that names none.
 pub const CLUSTER_USUAL: &str = "otel-collector";
 
-/// What follows the name of a metric in that of its gauge.
+/// The suffix of the name of a metric's gauge.
 pub const RATIO: &str = "_ratio";
 
 /// The longest time between two exports.

@@ -1,4 +1,4 @@
-//! What is sent at once: fixed in the table until it is accepted.
+//! One message to the receiver: fixed in the table until it is accepted.
 
 /// A batch, as the nanoseconds of Unix time between which its requests were counted. `to` names it:
 /// no two batches of one proxy end at one instant.

@@ -57,7 +57,7 @@ impl Change {
         }
     }
 
-    /// What it says, by name.
+    /// Its values, by name.
     pub(super) fn texts<'t>(
         &'t self,
         policy: &'t str,

@@ -17,7 +17,7 @@ use crate::policy::template::InstantForm;
 /// The type of a batch.
 pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
-/// Where a receiver takes events.
+/// The path at which a receiver takes events.
 pub const PATH: &str = "/api/v1/events";
 
 /// The tag whose value is the subject of an event, if the policy has it.

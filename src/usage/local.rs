@@ -1,4 +1,4 @@
-//! What one worker has counted since it merged: one entry for each series and callback-free.
+//! The counts of one worker since it merged: one entry for each series and callback-free.
 //!
 //! The key is short and specific to one policy: the number of the limit, the status, the numbers of
 //! the rule, and the values of the tags.
@@ -16,7 +16,7 @@ const VALUE_BYTES_MAX: usize = 128;
 /// The bytes of a longer value before its hash.
 const VALUE_BYTES_KEPT: usize = 100;
 
-/// What a caller without a value has.
+/// The value of a tag of a caller without one.
 const NO_VALUE: &str = "N/A";
 
 /// The requests of one series, by the second in which they came: ticks are a second apart, so there
@@ -43,7 +43,7 @@ pub struct Local {
 pub struct LocalKey<'a> {
     /// The limit's number.
     pub limit: u16,
-    /// What became of the requests.
+    /// The outcome of the requests.
     pub status: Status,
     /// The quota.
     pub count: u64,

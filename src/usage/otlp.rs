@@ -27,7 +27,7 @@ pub const METHOD: &str = "Export";
 /// The type of a body.
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
 
-/// Where a collector takes one kind of message.
+/// The path and the method by which a collector takes one kind of message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// By HTTP.
@@ -138,7 +138,7 @@ pub fn logs(changes: &[Change], policy: &str, now: u64, node: &str) -> Vec<u8> {
     })
 }
 
-/// What metrics and logs have in common: a resource and one scope.
+/// The parts that metrics and logs share: a resource and one scope.
 fn of_resource(node: &str, write: impl FnOnce(&mut Message)) -> Vec<u8> {
     let mut request = Message::default();
     request.message(1, |resource| {

@@ -14,7 +14,7 @@ const SLOTS_MAX: usize = 13;
 /// How the current window of a limit is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reckoning {
-    /// The window of the calendar from this second on, for so many seconds.
+    /// The window of the calendar from this second on, for this number of seconds.
     Calendar {
         /// Its first second, in Unix time.
         start: u64,

@@ -2,7 +2,7 @@
 
 use crate::base::varint;
 
-/// What became of the requests of a series.
+/// The outcome of the requests of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// The limit did not refuse them.
@@ -36,7 +36,7 @@ pub struct Series<'a> {
     pub metric: &'a str,
     /// The limit's name.
     pub limit: &'a str,
-    /// What became of the requests.
+    /// The outcome of the requests.
     pub status: Status,
     /// Whose they are.
     pub tags: Tags<'a>,

@@ -13,7 +13,7 @@ use crate::base::varint;
 /// The form of the bytes.
 const FORM: u8 = 1;
 
-/// The bytes of a series that is reckoned with: a table has so many times `series_max`.
+/// The bytes of a series that is reckoned with: a table has `series_max` times as many.
 const SERIES_BYTES: usize = 512;
 
 /// The most bytes of the keys in one batch, so that no collector finds it too large.

@@ -24,7 +24,7 @@ pub fn take(data: &impl SharedData, key: &[u8], now: SteadyTime, hold: Span) -> 
     is_taken.then_some(until)
 }
 
-/// Ends a turn: from `next` on it is whoever takes it. If another worker has it by now, it stays.
+/// Ends a turn: from `next` on any worker may take it. If another worker has it by now, it stays.
 pub fn end(data: &impl SharedData, key: &[u8], turn: SteadyTime, next: SteadyTime) {
     let mut cell = SharedCell::new(data, key);
     let _ = cell.update(|bytes| {

@@ -89,7 +89,7 @@ fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
     runtime.show_counters(&Envoy);
     if runtime.has_usage() {
         runtime.export(root);
-        // What shares limits or has pools ticks more often.
+        // A root with shared limits or pools ticks more often.
         if !runtime.is_shared() && !runtime.has_pools() {
             bodies::tick_at_least(root, usage::TICK);
         }

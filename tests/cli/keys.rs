@@ -30,7 +30,7 @@ fn new(arguments: &[&str]) -> (String, Vec<String>) {
     (key, lines.collect())
 }
 
-/// What `explain` finds of the caller with this key.
+/// The caller that `explain` finds for this key.
 fn explained(policy: &str, directory: &[&str], key: &str, at: &str) -> Value {
     let header = format!("x-api-key: {key}");
     let call = [
@@ -189,7 +189,7 @@ fn check_warns_of_entries_that_have_expired() {
     );
 }
 
-/// What `check` says of a file of entries; `FILE` for its name, `POLICY` for the policy's.
+/// The output of `check` for a file of entries; `FILE` for its name, `POLICY` for the policy's.
 fn checked(name: &str, entries: &str) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     let policy = file(&folder, "policy.yaml", POLICY.as_bytes());

@@ -31,7 +31,7 @@ fn csv(numbers: impl Iterator<Item = usize>, expired: &[usize]) -> String {
     text
 }
 
-/// What `render extension` writes for the policy with these entries.
+/// The output of `render extension` for the policy with these entries.
 fn rendered(gateway: &Gateway, policy: &Policy, entries: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let (file, csv) = (

@@ -37,7 +37,7 @@ struct State {
     accepted: Vec<Post>,
 }
 
-/// What was sent: the path, the type, and the message without a prefix of gRPC.
+/// A message: the path, the type, and the message without a prefix of gRPC.
 #[derive(Clone)]
 pub(crate) struct Post {
     pub(crate) path: String,

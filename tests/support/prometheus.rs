@@ -51,7 +51,7 @@ impl Prometheus {
         }
     }
 
-    /// What it answers to a query now: a list of series. `None` if it does not answer.
+    /// The present answer to a query: a list of series. `None` if it does not answer.
     pub(crate) async fn query(&self, expression: &str) -> Option<Vec<Value>> {
         let mut path = "/api/v1/query?query=".to_owned();
         for byte in expression.bytes() {

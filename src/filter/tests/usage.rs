@@ -205,7 +205,7 @@ fn a_change_of_the_policy_is_sent_once_by_whichever_worker() {
 /// A worker of the game.
 struct Worker {
     runtime: Rc<Runtime<Proxy>>,
-    /// What it has counted since it merged: lost if it dies.
+    /// Its counts since it merged: lost if it dies.
     unmerged: Rc<Cell<u64>>,
 }
 
@@ -359,7 +359,7 @@ fn accept(collector: &mut BTreeMap<String, u64>, body: &[u8]) {
     }
 }
 
-/// What the collector has of the batch that the table still sends: its answer was lost.
+/// The part of the batch in the table that the collector has: its answer was lost.
 fn unsent(proxy: &Proxy, collector: &BTreeMap<String, u64>) -> u64 {
     let (bytes, _) = proxy.data.map.borrow().read(b"sluicegate.use1.demo");
     let mut table = Table::decode(&bytes);

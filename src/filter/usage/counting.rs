@@ -145,7 +145,7 @@ fn tags(usage: &Usage, caller: &Caller<'_>) -> Vec<u8> {
     tags
 }
 
-/// What a limit counts a request as, and when; `None` if it does not.
+/// The outcome that a limit counts for a request, and the time; `None` if it does not.
 fn status(check: &LimitCheck, verdict: Verdict, usage: &Usage) -> Option<(Status, When)> {
     match DecisionLabel::of(check, verdict)? {
         DecisionLabel::Refused => Some((Status::Blocked, When::Decided)),

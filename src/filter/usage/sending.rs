@@ -1,4 +1,4 @@
-//! What is sent, and what becomes of it.
+//! Messages to the receiver, and their answers.
 
 use super::{Export, Outlet, UsageHost};
 use crate::base::time::{Span, SteadyTime};

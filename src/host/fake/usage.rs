@@ -1,4 +1,4 @@
-//! What receives usage, and what another worker does meanwhile.
+//! A receiver of usage, and the steps of another worker in between.
 
 use std::cell::RefCell;
 use std::fmt;

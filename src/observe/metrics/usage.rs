@@ -4,7 +4,7 @@ use super::Definer;
 use crate::host::stream::{MetricId, MetricKind};
 use crate::policy::Policy;
 
-/// What becomes of usage.
+/// The metrics of the export of usage.
 #[derive(Debug)]
 pub(super) struct UsageMetrics {
     /// Calls that were not accepted.

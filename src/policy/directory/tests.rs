@@ -61,7 +61,7 @@ fn at(seconds: u32) -> Timestamp {
     Timestamp::from_nanos(u64::from(seconds) * 1_000_000_000)
 }
 
-/// What is found under a digest, with the names of attributes.
+/// The entry of a digest, with the names of attributes.
 fn found(
     directory: &Directory,
     names: &dyn Fn(AttributeId) -> String,

@@ -15,7 +15,7 @@ use crate::store::{key, record};
 /// A page of counters.
 pub type CounterPage = Page<State>;
 
-/// What a new state did to its page.
+/// The effect of a new state on its page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
     /// Live records that had to go.
