@@ -270,7 +270,9 @@ impl<D: SharedData> Runtime<D> {
         }
         let mut overflow = 0_u64;
         for (addition, key) in additions.iter().zip(encoded) {
-            let own = counters.contains_key(&key) || admitted.get(&key) == Some(&true);
+            // The worker's overflow has no place, though its counter may exist.
+            let own = addition.reckoning.is_some()
+                && (counters.contains_key(&key) || admitted.get(&key) == Some(&true));
             let (key, series) = if own {
                 (key, addition.series.clone())
             } else {

@@ -254,13 +254,24 @@ fn counters_of_envoy_have_all_tags_as_labels() {
         // Which series found a place depends on which worker was first.
         let overflow = of(&[("otel_metric_overflow", "true"), ("limit_name", "all")]).await;
         assert_eq!(of(&own).await + overflow, 20);
-        for user in 0..30 {
-            send(&gateway, &post(&format!("u;.;x=.={user}")), 1).await;
+        // From the second round on, the counters of the overflow exist.
+        let mut posts = 0;
+        for round in 0..3 {
+            for user in 0..10 {
+                send(&gateway, &post(&format!("u;.;x=.={round}-{user}")), 1).await;
+            }
+            posts += 10;
+            eventually("all posts are counted", async || {
+                (of(&[("limit_name", "writes")]).await == posts).then_some(())
+            })
+            .await;
         }
-        eventually("all posts are counted", async || {
-            (of(&[("limit_name", "writes")]).await == 30).then_some(())
-        })
-        .await;
+        // Both limits of the reads, and the limit of the writes.
+        assert_eq!(of(&[]).await, 20 + 20 + posts);
+        let overflow = of(&[("otel_metric_overflow", "true")]).await;
+        let counted = "sluicegate_usage_overflow_total";
+        let counted = gateway.admin.metric(counted, &[("policy", "usage")]).await;
+        assert_eq!(counted, overflow);
     });
 }
 

@@ -6,6 +6,8 @@
     reason = "test code"
 )]
 
+mod counters;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
