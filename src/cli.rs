@@ -117,8 +117,8 @@ struct ListenerArgs {
     /// in Envoy's format.
     #[arg(long)]
     filters: Option<PathBuf>,
-    /// Send a log record of each refusal, and the usage of each caller, to an OpenTelemetry
-    /// collector: HOST:PORT.
+    /// Send a log record of each refusal, the usage of each caller and, with `render envoy`, the
+    /// metrics to an OpenTelemetry collector: HOST:PORT.
     #[arg(long, value_parser = Address::parse)]
     otlp: Option<Address>,
 }
@@ -165,6 +165,10 @@ struct EnvoyArgs {
     /// admin interface can then stay on the loopback interface.
     #[arg(long, value_parser = Address::parse_ip)]
     metrics: Option<Address>,
+    /// With `--otlp`, do not have Envoy send the metrics to the collector: Envoy before 1.38
+    /// cannot, or Prometheus scrapes them.
+    #[arg(long, requires = "otlp")]
+    no_otlp_metrics: bool,
     /// Metadata of the proxy, for the policy's `node_metadata`: KEY=VALUE. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = envoy::parse_pair)]
     node_metadata: Vec<(String, String)>,

@@ -48,6 +48,9 @@ mod process;
 #[path = "support/prometheus.rs"]
 mod prometheus;
 #[cfg(test)]
+#[path = "e2e/pushed.rs"]
+mod pushed;
+#[cfg(test)]
 #[path = "support/redis.rs"]
 mod redis;
 #[cfg(test)]

@@ -131,6 +131,9 @@ pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
 /// The name of the upstream's cluster.
 pub(super) const UPSTREAM: &str = "upstream";
 
+/// The id of the proxy in a bootstrap.
+const NODE: &str = "sluicegate";
+
 /// The labels of all metrics under this policy.
 pub(super) fn labels(policy: &Policy) -> Vec<String> {
     let mut labels: Vec<String> = LABELS.iter().map(|label| (*label).to_owned()).collect();
@@ -145,15 +148,15 @@ pub(super) fn labels(policy: &Policy) -> Vec<String> {
     labels
 }
 
-/// A complete bootstrap, with one more listener, and with `clusters` besides the upstream's. If a
-/// key of `metadata` occurs more than once, the last value counts.
+/// A complete bootstrap, with one more listener, with `clusters` besides the upstream's, and with
+/// `sinks` of the metrics. If a key of `metadata` occurs more than once, the last value counts.
 pub(super) fn bootstrap(
     listeners: &Listeners<'_>,
     metrics: Option<String>,
     upstream: &Address,
     admin: &Address,
     metadata: &[(String, String)],
-    (labels, clusters): (&[String], &str),
+    (labels, sinks, clusters): (&[String], &str, &str),
 ) -> String {
     let (resources, own) = match listeners {
         Listeners::Static(listener) => (String::new(), Some((*listener).to_owned())),
@@ -189,9 +192,11 @@ pub(super) fn bootstrap(
     };
     format!(
         include_str!("envoy/bootstrap.yaml.in"),
+        node = NODE,
         metadata = metadata,
         admin = admin,
         tags = indented(&stats_tags(labels), 4),
+        sinks = sinks,
         resources = resources,
         statics = statics,
         name = UPSTREAM,

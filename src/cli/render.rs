@@ -20,6 +20,10 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     let listener = listener(&args.listener, &document, &policy)?;
     let engine = engine(args, &policy)?;
     let collector = args.listener.otlp.as_ref();
+    let sink = collector
+        .filter(|_| !args.no_otlp_metrics)
+        .map(|address| envoy::audit::stats_sink(address, &policy))
+        .unwrap_or_default();
     let collector = collector.map(|address| envoy::audit::cluster(address, &policy));
     let mut clusters = engine + &collector.unwrap_or_default();
     if let Some(warning) = absent_cluster(args, &policy) {
@@ -56,7 +60,7 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
         &args.upstream,
         &args.admin,
         &args.node_metadata,
-        (&envoy::labels(&policy), &clusters),
+        (&envoy::labels(&policy), &sink, &clusters),
     ))
 }
 

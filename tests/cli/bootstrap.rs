@@ -250,6 +250,40 @@ fn the_audit_log_goes_to_a_collector() {
 }
 
 #[test]
+fn envoy_sends_the_metrics_to_the_collector() {
+    let policy = |usage: &str| {
+        format!(
+            "version: 1\nname: p\nlimits: [{{ name: all, per: [], bucket: {{ burst: 10, refill: \
+             1/s }} }}]\n{usage}"
+        )
+    };
+    let sinks = |usage: &str, arguments: &[&str]| {
+        let arguments = [&render("-")[..], arguments].concat();
+        rendered(&arguments, policy(usage).as_bytes())["stats_sinks"].clone()
+    };
+    let address = "[2001:db8::7]:4318";
+    let sink = sinks("", &["--otlp", address]);
+    let config = &sink[0]["typed_config"];
+    let uri = &config["http_service"]["http_uri"];
+    assert_eq!(uri["uri"], "http://[2001:db8::7]:4318/v1/metrics");
+    assert_eq!(uri["cluster"], "otel-collector");
+    let resource = &config["resource_detectors"][0]["typed_config"]["attributes"];
+    assert_eq!(
+        *resource,
+        json!({ "service.name": "sluicegate", "service.instance.id": "sluicegate" })
+    );
+    let grpc = "usage: { to: { otlp: meters, protocol: grpc } }\n";
+    let sink = sinks(grpc, &["--otlp", address]);
+    let service = &sink[0]["typed_config"]["grpc_service"];
+    assert_eq!(service["envoy_grpc"]["cluster_name"], "meters");
+    assert_eq!(
+        sinks("", &["--otlp", address, "--no-otlp-metrics"]),
+        Value::Null
+    );
+    assert_eq!(sinks("", &[]), Value::Null);
+}
+
+#[test]
 fn usage_gets_its_cluster_its_protocol_and_its_labels() {
     let policy = |to: &str| {
         format!(

@@ -247,7 +247,11 @@ fn points_of(metric: &[u8]) -> Vec<Point> {
     };
     let sums = sums.map(|bytes| point(bytes, Value::Sum(number(bytes, 6).cast_signed())));
     let gauges = gauges.map(|bytes| {
-        let value = f64::from_bits(number(bytes, 4));
+        // Ours are fractions, those of Envoy whole numbers.
+        let value = match number(bytes, 6) {
+            0 => f64::from_bits(number(bytes, 4)),
+            whole => f64::from(u32::try_from(whole).unwrap_or(u32::MAX)),
+        };
         point(bytes, Value::Gauge(value))
     });
     sums.chain(gauges).collect()

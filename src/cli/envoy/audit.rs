@@ -1,5 +1,5 @@
-//! The audit log: refusals as OpenTelemetry log records, with the names of its semantic
-//! conventions.
+//! A collector of OpenTelemetry: refusals as log records, with the names of its semantic
+//! conventions, and the metrics.
 
 use super::Address;
 use crate::cli::yaml::{indented, quoted};
@@ -78,25 +78,43 @@ pub(in crate::cli) fn logger(collector: &Address, policy: &Policy) -> String {
         format!("        - {{ key: {name}, value: {{ string_value: {value} }} }}\n")
     });
     let attributes: String = attributes.collect();
+    format!(
+        include_str!("audit.yaml.in"),
+        service = service(collector, policy, "logs"),
+        refusals = quoted(REFUSALS),
+        attributes = attributes.trim_end(),
+    )
+}
+
+/// The collector's service for `signal`, as Envoy's log and its metrics name it.
+fn service(collector: &Address, policy: &Policy, signal: &str) -> String {
     let (cluster, protocol) = self::collector(policy);
     let cluster = quoted(cluster);
-    let service = match protocol {
+    match protocol {
         Protocol::Http => {
             let (host, port) = (&collector.host, collector.port);
-            let uri = quoted(&format!("http://{host}:{port}/v1/logs"));
+            let host = match host.contains(':') {
+                true => format!("[{host}]"),
+                false => host.clone(),
+            };
+            let uri = quoted(&format!("http://{host}:{port}/v1/{signal}"));
             format!(
-                "http_service:\n      http_uri: {{ uri: {uri}, cluster: {cluster}, timeout: 5s }}"
+                "http_service: {{ http_uri: {{ uri: {uri}, cluster: {cluster}, timeout: 5s }} }}"
             )
         }
         Protocol::Grpc => {
             format!("grpc_service: {{ envoy_grpc: {{ cluster_name: {cluster} }}, timeout: 5s }}")
         }
-    };
+    }
+}
+
+/// The sink by which Envoy sends the metrics of the filter to the collector, as a member of a
+/// bootstrap.
+pub(in crate::cli) fn stats_sink(collector: &Address, policy: &Policy) -> String {
     format!(
-        include_str!("audit.yaml.in"),
-        service = service,
-        refusals = quoted(REFUSALS),
-        attributes = attributes.trim_end(),
+        include_str!("stats_sink.yaml.in"),
+        service = service(collector, policy, "metrics"),
+        node = super::NODE,
     )
 }
 
