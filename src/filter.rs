@@ -11,6 +11,7 @@ mod body;
 mod endpoint;
 mod failure;
 mod inspection;
+mod operator;
 mod phase;
 mod queued;
 mod response;

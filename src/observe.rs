@@ -36,6 +36,8 @@ pub enum DecisionLabel {
     Denied,
     /// The endpoint answered the request. No limit decides so.
     Answered,
+    /// An operator had a counter begin anew. No limit decides so.
+    Reset,
 }
 
 /// Why a charge is refunded.
@@ -125,6 +127,8 @@ pub enum Event {
         /// The units.
         units: u64,
     },
+    /// An operator had a counter begin anew.
+    Reset,
     /// A refusal locked a key.
     Locked(CounterOwner),
     /// A charge was refunded.
@@ -230,6 +234,7 @@ impl DecisionLabel {
             Self::WouldRefuse => "would_refuse",
             Self::Denied => "denied",
             Self::Answered => "answered",
+            Self::Reset => "reset",
         }
     }
 }
@@ -249,7 +254,8 @@ pub fn admission(checks: &[LimitCheck], verdict: Verdict, mut report: impl FnMut
                 DecisionLabel::Refused
                 | DecisionLabel::WouldRefuse
                 | DecisionLabel::Denied
-                | DecisionLabel::Answered,
+                | DecisionLabel::Answered
+                | DecisionLabel::Reset,
             )
             | None => {}
         }

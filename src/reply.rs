@@ -5,6 +5,7 @@ pub mod endpoint;
 pub mod fields;
 pub mod ietf;
 pub mod local;
+pub mod operator;
 pub mod refusal;
 mod status;
 pub mod trace_id;

@@ -19,6 +19,7 @@ pub mod endpoint;
 pub mod head;
 pub mod identify;
 mod issuers;
+pub mod operator;
 pub mod payload;
 mod present;
 pub mod properties;

@@ -156,6 +156,14 @@ pub trait Store: Peek {
         change: impl Fn(Option<&lease::State>, Timestamp) -> (Option<lease::State>, T),
     ) -> Result<T, Fault>;
 
+    /// Removes the counter, the lock of its key, and the counter of this proxy's own share. Charges
+    /// that were made before return nothing afterwards: they are of another life of the record.
+    /// Returns whether there was any of these.
+    ///
+    /// # Errors
+    /// [`Fault`] if the records cannot be had.
+    fn reset(&mut self, key: &Key) -> Result<bool, Fault>;
+
     /// Returns the numbers since the last call.
     fn drain_stats(&mut self) -> StoreStats;
 }

@@ -74,6 +74,11 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
         } = &mut *scratch;
         request.now = now;
         request.read(self.host, policy, ends);
+        if self.is_from_operator(request) {
+            let flow = self.answer_operator(stream, request);
+            self.runtime.scratch.replace(Some(scratch));
+            return flow;
+        }
         let flow = match caller_cache.identify(request, policy) {
             Err(failure) => {
                 self.reject_unidentified(stream, (request, now), failure, (applicable, checks))
@@ -288,8 +293,12 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             match DecisionLabel::of(check, verdict) {
                 // An admission counts once nothing else can refuse the request.
                 None
-                | Some(DecisionLabel::Admitted | DecisionLabel::Denied | DecisionLabel::Answered) =>
-                    {}
+                | Some(
+                    DecisionLabel::Admitted
+                    | DecisionLabel::Denied
+                    | DecisionLabel::Answered
+                    | DecisionLabel::Reset,
+                ) => {}
                 Some(decided @ (DecisionLabel::Refused | DecisionLabel::WouldRefuse)) => {
                     self.observe(Observed::Decision {
                         owner: check.owner,

@@ -163,7 +163,11 @@ pub fn unauthorized(
 /// The parts of a line, if they are wanted: their names and values.
 pub fn parts(line: &str, wanted: Parts) -> impl Iterator<Item = (&str, &str)> {
     let decision = || line.split([' ', '=']).nth(1);
-    let refused = [DecisionLabel::Refused, DecisionLabel::Denied];
+    let refused = [
+        DecisionLabel::Refused,
+        DecisionLabel::Denied,
+        DecisionLabel::Reset,
+    ];
     let is_wanted = match wanted {
         Parts::Never => false,
         Parts::Refused => refused.iter().any(|it| Some(it.name()) == decision()),
@@ -187,11 +191,14 @@ fn push_attributes(
         text.push_str(policy.attributes.name(*attribute));
         text.push('=');
         match caller.value(*attribute) {
-            Some(value) => {
-                let value = value.get(..VALUE_BYTES_MAX).unwrap_or(value);
-                text.extend(percent_encode(value, NOT_PLAIN));
-            }
+            Some(value) => push_value(text, value),
             None => text.push('-'),
         }
     }
+}
+
+/// Appends a value, cut to a bound, so that it cannot end early.
+pub fn push_value(text: &mut String, value: &[u8]) {
+    let value = value.get(..VALUE_BYTES_MAX).unwrap_or(value);
+    text.extend(percent_encode(value, NOT_PLAIN));
 }

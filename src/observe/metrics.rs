@@ -75,6 +75,7 @@ pub struct Metrics {
     evicted: MetricId,
     counters: MetricId,
     conflicts: MetricId,
+    resets: MetricId,
     /// `None` if no limit is shared.
     engine: Option<EngineMetrics>,
     /// `None` without an export of usage.
@@ -272,6 +273,7 @@ impl Metrics {
                 .map(|fault| definer.counter(&[(FAULT, fault)], "sluicegate_faults_total")),
             evicted: definer.counter(&[], "sluicegate_records_evicted_total"),
             conflicts: definer.counter(&[], "sluicegate_conflicts_total"),
+            resets: definer.counter(&[], "sluicegate_resets_total"),
             counters: definer.metric(MetricKind::Gauge, &[], "sluicegate_keys"),
             engine: EngineMetrics::define(policy, &mut definer),
             usage: UsageMetrics::define(policy, &mut definer),
@@ -349,6 +351,7 @@ impl Metrics {
                 return Some(Change::Add(self.usage.as_ref()?.overflow, requests));
             }
             Event::Engine(event) => return self.engine.as_ref()?.change(event),
+            Event::Reset => self.resets,
             Event::Fault(fault) => *self.faults.get(fault.index())?,
             Event::Evicted { records } => return Some(Change::Add(self.evicted, records)),
             Event::Counters { by } => return Some(Change::Adjust(self.counters, by)),

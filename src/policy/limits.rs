@@ -1,6 +1,7 @@
 //! Limits: which requests each counts, under which key, and how many it admits.
 
 use super::Context;
+use super::attributes::AttributeId;
 use super::charges::{ChargeWhen, StatusSet};
 use super::costs::{self, Costs};
 use super::engine::{self, Shared};
@@ -48,6 +49,13 @@ impl Limit {
         std::iter::once(&self.rule)
             .chain(others)
             .map(CallerRule::largest)
+    }
+
+    /// The attributes that have callers' own numbers.
+    pub fn number_attributes(&self) -> impl Iterator<Item = AttributeId> {
+        let others = self.overrides.all().iter().filter_map(Override::other);
+        let rules = std::iter::once(&self.rule).chain(others);
+        rules.filter_map(|rule| Some(rule.own?.attribute))
     }
 }
 

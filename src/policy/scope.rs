@@ -70,6 +70,18 @@ pub enum KeyWord {
     Host,
 }
 
+impl KeyPart {
+    /// As it is written in `per`.
+    #[must_use]
+    pub fn name<'p>(&'p self, attributes: &'p Attributes) -> &'p str {
+        match self {
+            Self::Attribute(attribute) => attributes.name(*attribute),
+            Self::Capture(name) => name,
+            Self::Word(word) => word.name(),
+        }
+    }
+}
+
 impl KeyWord {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Route, Self::Method, Self::Tier, Self::Host];

@@ -20,7 +20,7 @@ use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::shared::cell::{SWAP_ATTEMPTS_MAX, SharedCell, Update};
-use crate::limit::pool::{Entry, Pool, WorkerId};
+use crate::limit::pool::{Entry, Pool, State, WorkerId};
 use crate::store::key::{Key, KeyMaker};
 
 /// Dirty keys that are written again at one tick.
@@ -118,6 +118,13 @@ impl<H: SharedData + SharedQueue> LeaseTable<H> {
             }
         }
         Ok(())
+    }
+
+    /// The record of `key`.
+    pub(super) fn state(&self, key: Key) -> Result<State, Fault> {
+        let page = SharedCell::new(&self.host, &page::key(key.page)).load()?;
+        let found = PoolPage::read(page.bytes).find(key.fingerprint)?;
+        Ok(found.unwrap_or_default())
     }
 
     /// Asks for a slot for a stream. Returns the number of its ticket as well, and the

@@ -20,7 +20,7 @@ use crate::base::time::Span;
 use crate::host::fault::Fault;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
-use crate::limit::pool::{Entry, Pool};
+use crate::limit::pool::{Entry, Pool, State};
 use crate::limit::{Enforcement, FailureMode};
 use crate::store::key::{Key, KeyMaker, PartialKey, Secret};
 use crate::store::shared::secret;
@@ -99,6 +99,14 @@ impl<H: SharedData + SharedQueue> Worker<H> {
     #[must_use]
     pub fn key(&self, pool: &LivePool) -> PartialKey {
         pool.key()
+    }
+
+    /// The slots of this key, over all workers, as they are now.
+    ///
+    /// # Errors
+    /// [`Fault`] if the record cannot be had.
+    pub fn state(&self, key: Key) -> Result<State, Fault> {
+        self.leases.state(key)
     }
 
     /// Asks for the slots of a stream, in a callback of `root` and in the order of `requests`. The

@@ -72,8 +72,8 @@ pub fn misuse(why: Misuse, dialect: Dialect) -> LocalReply {
     }
 }
 
-const NO_STORE: &str = "no-store";
-const DETAILS: &str = "sluicegate_endpoint";
+pub(super) const NO_STORE: &str = "no-store";
+pub(super) const DETAILS: &str = "sluicegate_endpoint";
 
 impl<S: Peek> Counters<'_, S> {
     /// The numbers of `caller` that do not depend on its request.
@@ -208,62 +208,67 @@ impl<S: Peek> Counters<'_, S> {
         request: &Request,
         caller: &Caller<'_>,
     ) {
-        body.push_str(r#"{"name":"#);
-        string(body, &limit.scope.name);
-        body.push_str(r#","label":"#);
-        string(body, &limit.scope.label);
-        body.push_str(r#","per":{"#);
-        for (place, part) in limit.scope.per.iter().enumerate() {
-            if place > 0 {
-                body.push(',');
-            }
-            string(body, self.part_name(part));
-            body.push(':');
-            match self.part_value(&limit.scope, part, request, caller) {
-                Some(value) => string(body, &value),
-                None => body.push_str("null"),
-            }
-        }
+        write_limit(body, limit, status, self.policy, |part| {
+            part_value(&limit.scope, part, request, caller, self.policy).map(shown)
+        });
         body.push('}');
-        number(body, "quota", status.quota);
-        number(body, "window", status.window.seconds_up());
-        // A counter that cannot be read has no numbers.
-        if let Some(reading) = status.reading {
-            let balance = reading.balance;
-            number(body, "remaining", balance.remaining);
-            number(body, "used", status.quota.saturating_sub(balance.remaining));
-            number(body, "more", balance.next_unit_in.seconds_up());
-            number(body, "reset", balance.reset_in.seconds_up());
-        }
-        body.push('}');
-    }
-
-    fn part_name<'p>(&'p self, part: &'p KeyPart) -> &'p str {
-        match part {
-            KeyPart::Attribute(attribute) => self.policy.attributes.name(*attribute),
-            KeyPart::Capture(name) => name,
-            KeyPart::Word(word) => word.name(),
-        }
-    }
-
-    fn part_value(
-        &self,
-        scope: &Scope,
-        part: &KeyPart,
-        request: &Request,
-        caller: &Caller<'_>,
-    ) -> Option<String> {
-        part_value(scope, part, request, caller, self.policy).map(shown)
     }
 }
 
-fn string(body: &mut String, text: &str) {
+/// Writes the numbers of one limit, without the brace that ends them.
+pub(super) fn write_limit(
+    body: &mut String,
+    limit: &Limit,
+    status: &LimitStatus,
+    policy: &Policy,
+    part: impl Fn(&KeyPart) -> Option<String>,
+) {
+    names(body, &limit.scope, policy, part);
+    number(body, "quota", status.quota);
+    number(body, "window", status.window.seconds_up());
+    // A counter that cannot be read has no numbers.
+    if let Some(reading) = status.reading {
+        let balance = reading.balance;
+        number(body, "remaining", balance.remaining);
+        number(body, "used", status.quota.saturating_sub(balance.remaining));
+        number(body, "more", balance.next_unit_in.seconds_up());
+        number(body, "reset", balance.reset_in.seconds_up());
+    }
+}
+
+/// Begins a limit: its names, and the values of its key.
+pub(super) fn names(
+    body: &mut String,
+    scope: &Scope,
+    policy: &Policy,
+    part: impl Fn(&KeyPart) -> Option<String>,
+) {
+    body.push_str(r#"{"name":"#);
+    string(body, &scope.name);
+    body.push_str(r#","label":"#);
+    string(body, &scope.label);
+    body.push_str(r#","per":{"#);
+    for (place, key) in scope.per.iter().enumerate() {
+        if place > 0 {
+            body.push(',');
+        }
+        string(body, key.name(&policy.attributes));
+        body.push(':');
+        match part(key) {
+            Some(value) => string(body, &value),
+            None => body.push_str("null"),
+        }
+    }
+    body.push('}');
+}
+
+pub(super) fn string(body: &mut String, text: &str) {
     body.push('"');
     Escape::Json.write(body, text);
     body.push('"');
 }
 
-fn number(body: &mut String, key: &str, value: u64) {
+pub(super) fn number(body: &mut String, key: &str, value: u64) {
     for part in [",\"", key, "\":", itoa::Buffer::new().format(value)] {
         body.push_str(part);
     }

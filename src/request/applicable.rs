@@ -384,7 +384,7 @@ fn except<'p>(selector: &Selector, reading: Reading<'_>) -> Result<(), Mismatch<
 }
 
 /// Whether the caller has one of the values that a condition asks for.
-fn satisfies(caller: &Caller<'_>, (attribute, values): &Condition) -> bool {
+pub(super) fn satisfies(caller: &Caller<'_>, (attribute, values): &Condition) -> bool {
     let value = caller.selected(*attribute);
     value.is_some_and(|value| values.iter().any(|wanted| wanted.as_bytes() == value))
 }

@@ -6,19 +6,22 @@ use std::cmp::Reverse;
 use super::applicable::{Applicable, selects_reading};
 use super::head::{Reading, Request};
 use super::identify::Caller;
+use super::operator::Stated;
 use crate::base::id::{CounterOwner, LimitId, SeatId};
 use crate::base::invariant::invariant;
 use crate::fleet::name::CounterNameMaker;
 use crate::fleet::take::CounterName;
 use crate::limit::lease::{Counted, Lease};
+use crate::limit::seats::Seats;
 use crate::limit::{Cost, QUOTA_MAX, Rule};
 use crate::policy::Policy;
 use crate::policy::costs::{CostSource, Reservation, Settlement};
 use crate::policy::limits::Limit;
 use crate::policy::route::RouteId;
 use crate::policy::scope::{KeyPart, KeyWord, Scope};
+use crate::policy::seats::SeatLimit;
 use crate::store::LimitCheck;
-use crate::store::key::{LimitKeys, PartialKey};
+use crate::store::key::{Key, LimitKeys, PartialKey};
 
 /// Fills `checks` with one check for each limit and seat limit that applies to the request, in the
 /// order of their owners.
@@ -49,28 +52,19 @@ struct Maker<'a> {
     keys: &'a LimitKeys,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
     fn limit(&self, id: LimitId) -> Option<LimitCheck> {
-        let owner = CounterOwner::Limit(id);
         let limit = invariant(
             self.policy.limits.get(id),
             "a limit that applies is in the policy",
         )?;
-        let find = || {
-            let rule = rule_for(limit, self.caller)?;
-            let rule = match (limit.shared, Counted::of(&rule)) {
-                (Some(_), Some(counted)) => {
-                    Rule::Lease(Lease::new(counted, self.name(&limit.scope)))
-                }
-                (None, _) | (_, None) => rule,
-            };
-            Some((self.key(owner, &limit.scope)?.finish(), rule))
-        };
+        let find = || limit_counter(id, limit, self.caller, self.keys, self.parts(&limit.scope));
         let (key, rule) = match self.caller.cached() {
             Some(cached) if limit.scope.is_keyed_by_caller() => cached.counter(id, find),
             Some(_) | None => find(),
         }?;
         let (cost_number, cost) = chosen_cost(limit, self.request)?;
+        let owner = CounterOwner::Limit(id);
         let mut check = LimitCheck::new(owner, key, rule, cost, limit.scope.failure);
         check.cost_number = cost_number;
         check.enforcement = limit.enforcement;
@@ -88,44 +82,113 @@ impl Maker<'_> {
             self.caller.value(limit.holder),
             "a seat limit applies to callers with a holder",
         )?;
-        let mut key = self.key(owner, &limit.scope)?;
+        let mut key = counter_key(owner, &limit.scope, self.keys, self.parts(&limit.scope))?;
         let page = key.finish();
         key.push(Some(holder));
-        let value = |attribute| self.caller.selected(attribute);
-        let seats = limit.overrides.applied(&limit.seats, value)?;
+        let seats = seats_for(limit, self.caller)?;
         let rule = Rule::Seats(seats.for_holder(key.finish().fingerprint));
         let mut check = LimitCheck::new(owner, page, rule, Cost::Now(1), limit.scope.failure);
         check.enforcement = limit.enforcement;
         Some(check)
     }
 
-    /// The name of a counter that all proxies share. It shows no value of the caller.
-    fn name(&self, scope: &Scope) -> CounterName {
-        let mut name = CounterNameMaker::new(&scope.identity);
-        for part in &scope.per {
-            name.push(part_value(
-                scope,
-                part,
-                self.request,
-                self.caller,
-                self.policy,
-            ));
-        }
-        name.finish()
+    /// The values of the parts of a scope's key.
+    fn parts<'s>(&self, scope: &'s Scope) -> impl Fn(&KeyPart) -> Option<&'a [u8]> + use<'a, 's> {
+        let Self {
+            request,
+            caller,
+            policy,
+            ..
+        } = *self;
+        move |part| part_value(scope, part, request, caller, policy)
     }
+}
 
-    fn key(&self, owner: CounterOwner, scope: &Scope) -> Option<PartialKey> {
-        let mut key = self.keys.partition(owner)?;
-        for part in &scope.per {
-            key.push(part_value(
-                scope,
-                part,
-                self.request,
-                self.caller,
-                self.policy,
-            ));
+/// The key and the rule of a limit's counter for a caller; `None` if the limit does not apply to
+/// it. `part` has the values of the key.
+fn limit_counter<'v>(
+    id: LimitId,
+    limit: &Limit,
+    caller: &Caller<'_>,
+    keys: &LimitKeys,
+    part: impl Fn(&KeyPart) -> Option<&'v [u8]>,
+) -> Option<(Key, Rule)> {
+    let rule = rule_for(limit, caller)?;
+    let rule = match (limit.shared, Counted::of(&rule)) {
+        (Some(_), Some(counted)) => {
+            Rule::Lease(Lease::new(counted, counter_name(&limit.scope, &part)))
         }
-        Some(key)
+        (None, _) | (_, None) => rule,
+    };
+    let key = counter_key(CounterOwner::Limit(id), &limit.scope, keys, part)?;
+    Some((key.finish(), rule))
+}
+
+/// The name of a counter that all proxies share. It shows no value of the caller.
+fn counter_name<'v>(scope: &Scope, part: impl Fn(&KeyPart) -> Option<&'v [u8]>) -> CounterName {
+    let mut name = CounterNameMaker::new(&scope.identity);
+    for value in scope.per.iter().map(part) {
+        name.push(value);
+    }
+    name.finish()
+}
+
+fn counter_key<'v>(
+    owner: CounterOwner,
+    scope: &Scope,
+    keys: &LimitKeys,
+    part: impl Fn(&KeyPart) -> Option<&'v [u8]>,
+) -> Option<PartialKey> {
+    let mut key = keys.partition(owner)?;
+    for value in scope.per.iter().map(part) {
+        key.push(value);
+    }
+    Some(key)
+}
+
+/// The seats for a caller; `None` if the limit does not apply to it.
+fn seats_for<'p>(limit: &'p SeatLimit, caller: &Caller<'_>) -> Option<&'p Seats> {
+    let value = |attribute| caller.selected(attribute);
+    limit.overrides.applied(&limit.seats, value)
+}
+
+/// A check that only looks at a counter, with the values that an operator states; `None` if the
+/// limit does not apply to such a caller on any path.
+#[must_use]
+pub fn look_at(
+    owner: CounterOwner,
+    stated: &Stated<'_>,
+    caller: &Caller<'_>,
+    policy: &Policy,
+    keys: &LimitKeys,
+) -> Option<LimitCheck> {
+    let part = |part: &KeyPart| stated.part(part, policy);
+    match owner {
+        CounterOwner::Limit(id) => {
+            let limit = policy.limits.get(id)?;
+            stated
+                .may_apply(&limit.scope, caller, policy)
+                .then_some(())?;
+            let (key, rule) = limit_counter(id, limit, caller, keys, part)?;
+            let mut check = LimitCheck::new(owner, key, rule, Cost::Now(0), limit.scope.failure);
+            check.lock = limit.lock;
+            Some(check)
+        }
+        CounterOwner::Seats(id) => {
+            let limit = policy.seats.get(id)?;
+            stated
+                .may_apply(&limit.scope, caller, policy)
+                .then_some(())?;
+            let key = counter_key(owner, &limit.scope, keys, part)?.finish();
+            let rule = Rule::Seats(*seats_for(limit, caller)?);
+            Some(LimitCheck::new(
+                owner,
+                key,
+                rule,
+                Cost::Now(0),
+                limit.scope.failure,
+            ))
+        }
     }
 }
 

@@ -165,7 +165,7 @@ fn after_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
 }
 
 /// Decodes a part of a query as forms write it: `+` is a space.
-fn form_decode(text: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn form_decode(text: &[u8]) -> Cow<'_, [u8]> {
     if text.contains(&b'+') {
         let spaced: Vec<u8> = text
             .iter()

@@ -88,7 +88,7 @@ impl<'r> Caller<'r> {
     }
 
     /// A caller without attributes.
-    fn unknown(policy: &Policy) -> Self {
+    pub(super) fn unknown(policy: &Policy) -> Self {
         Self {
             values: Values::Found(vec![None; policy.attributes.count()]),
             until: None,

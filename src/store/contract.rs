@@ -44,6 +44,7 @@ pub(super) fn run<S: Store>(mut new: impl FnMut() -> S) {
         the_next_request_sees_what_was_force_charged(&mut new(), kind);
         a_shadow_check_refuses_no_request(&mut new(), kind);
         a_lock_outlasts_what_becomes_available(&mut new(), kind);
+        a_reset_begins_one_counter_anew(&mut new(), kind);
     }
     kinds_go_together(&mut new());
     a_refused_try_touches_no_seat(&mut new());
@@ -259,6 +260,31 @@ fn a_lock_outlasts_what_becomes_available(store: &mut impl Store, kind: Kind) {
     let mut checks = [with_lock("user", 2), with_lock("other", 2)];
     assert!(store.try_charge_all(&mut checks, end, &FixedClock(end)));
     assert_eq!(checks[0].locked, Locked::No);
+}
+
+fn a_reset_begins_one_counter_anew(store: &mut impl Store, kind: Kind) {
+    let with_lock = |cost| LimitCheck {
+        lock: Some(Lock::new(Span::from_seconds(300))),
+        ..check(kind, "user", 5, cost)
+    };
+    assert_eq!(store.reset(&key("user")), Ok(false), "there is none yet");
+    let mut before = [with_lock(5), check(kind, "other", 5, 3)];
+    assert!(store.try_charge_all(&mut before, NOW, &FixedClock(NOW)));
+    let mut refused = [with_lock(1)];
+    assert!(!store.try_charge_all(&mut refused, NOW, &FixedClock(NOW)));
+    store.lock(&mut refused[0], &FixedClock(NOW));
+
+    assert_eq!(store.reset(&key("user")), Ok(true));
+    assert_eq!(store.reset(&key("user")), Ok(false));
+    assert_eq!(remaining(store, kind, "other", 5), 2);
+    let later = NOW.after(Span::from_seconds(1));
+    assert!(store.try_charge_all(&mut [with_lock(5)], later, &FixedClock(later)));
+    // A failure of a request from before the reset returns nothing.
+    let charge = before[0].charge.unwrap();
+    let clock = FixedClock(later);
+    let reading = store.refund(&before[0].key, &before[0].rule, &charge, &clock);
+    assert_eq!(reading.unwrap().balance.remaining, 0);
+    assert!(!store.try_charge_all(&mut [with_lock(1)], later, &clock));
 }
 
 fn a_shadow_check_refuses_no_request(store: &mut impl Store, kind: Kind) {

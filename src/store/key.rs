@@ -42,6 +42,14 @@ impl Key {
     }
 }
 
+impl Key {
+    /// The places of all records of this counter, which are on one page.
+    #[must_use]
+    pub const fn records(self) -> [Self; 3] {
+        [self, self.lock(), self.share()]
+    }
+}
+
 /// Distinguishes the fingerprint of a proxy's own share from that of its counter.
 const SHARE_BITS: u64 = 0x3333_3333_3333;
 

@@ -106,6 +106,14 @@ impl Store for MemoryStore {
         Ok(result)
     }
 
+    fn reset(&mut self, key: &Key) -> Result<bool, Fault> {
+        let mut existed = false;
+        for key in key.records() {
+            existed |= self.states.remove(&key).is_some();
+        }
+        Ok(existed)
+    }
+
     fn drain_stats(&mut self) -> StoreStats {
         StoreStats::default()
     }

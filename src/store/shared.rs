@@ -326,6 +326,28 @@ impl<D: SharedData> Store for SharedStore<D> {
         })
     }
 
+    fn reset(&mut self, key: &Key) -> Result<bool, Fault> {
+        self.cache.forget(key.page);
+        let page_key = page_key(self.table, key.page);
+        let mut cell = SharedCell::new(&self.data, &page_key);
+        let updated = cell.update(|bytes| {
+            let mut page = CounterPage::read(bytes);
+            let removed = page.remove_all(&key.records().map(|key| key.fingerprint))?;
+            Ok(if removed == 0 {
+                Update::Keep(0)
+            } else {
+                Update::Store(page.into_bytes(), removed)
+            })
+        });
+        self.stats.conflicts = self.stats.conflicts.saturating_add(cell.conflicts());
+        let removed = updated?.result;
+        self.stats.count(Effect {
+            evicted: 0,
+            added: 0_i64.saturating_sub(removed),
+        });
+        Ok(removed > 0)
+    }
+
     fn drain_stats(&mut self) -> StoreStats {
         std::mem::take(&mut self.stats)
     }

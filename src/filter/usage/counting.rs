@@ -157,6 +157,6 @@ fn status(check: &LimitCheck, verdict: Verdict, usage: &Usage) -> Option<(Status
         DecisionLabel::WouldRefuse | DecisionLabel::Admitted => {
             Some((Status::Passed, When::Admitted))
         }
-        DecisionLabel::Denied | DecisionLabel::Answered => None,
+        DecisionLabel::Denied | DecisionLabel::Answered | DecisionLabel::Reset => None,
     }
 }

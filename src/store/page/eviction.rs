@@ -60,6 +60,19 @@ impl CounterPage {
         })
     }
 
+    /// Removes the records under these fingerprints. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`Fault::BadRecord`] if the page has bytes that are no record: they are left alone.
+    pub fn remove_all(&mut self, fingerprints: &[u64]) -> Result<i64, Fault> {
+        let mut removed = 0_i64;
+        for fingerprint in fingerprints {
+            self.find(*fingerprint)?;
+            removed = removed.saturating_add(self.remove(*fingerprint).into());
+        }
+        Ok(removed)
+    }
+
     /// Evicts as many records as one more of this class needs: how many, and whether one of them
     /// was live.
     fn make_room(
