@@ -7,6 +7,7 @@ mod directory;
 mod document;
 mod envoy;
 mod explain;
+mod inspect;
 mod key;
 mod kubernetes;
 mod manual;
@@ -54,6 +55,8 @@ enum Command {
         #[command(subcommand)]
         target: Render,
     },
+    /// Show what a gateway has counted for one caller, or reset one of its limits.
+    Inspect(inspect::InspectArgs),
     /// Create keys for callers.
     Key {
         #[command(subcommand)]
@@ -121,6 +124,9 @@ struct ListenerArgs {
     /// metrics to an OpenTelemetry collector: HOST:PORT.
     #[arg(long, value_parser = Address::parse)]
     otlp: Option<Address>,
+    /// Listen here as well, on the loopback interface, for `sluicegate inspect`: IP:PORT.
+    #[arg(long, value_name = "IP:PORT", value_parser = Address::parse_loopback)]
+    inspect: Option<Address>,
 }
 
 #[derive(Debug, Args)]
@@ -208,6 +214,7 @@ pub fn main() -> ExitCode {
         Command::Render {
             target: Render::EnvoyGateway(args),
         } => kubernetes::envoy_gateway(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Key {
             what: key::Key::New(args),
         } => key::new(&args),

@@ -4,6 +4,7 @@ pub(super) mod audit;
 mod engine;
 mod filter;
 pub(super) mod metrics;
+pub(super) mod operator;
 
 pub(super) use engine::EngineArgs;
 pub(super) use filter::{Configuration, Filter, FilterSource};
@@ -32,8 +33,8 @@ pub(super) struct Address {
 
 /// The source of a bootstrap's listeners.
 pub(super) enum Listeners<'a> {
-    /// In the bootstrap itself; the text of the listener.
-    Static(&'a str),
+    /// In the bootstrap itself; their texts.
+    Static(&'a [String]),
     /// From a file that Envoy watches.
     Watched(&'a Path),
 }
@@ -159,14 +160,14 @@ pub(super) fn bootstrap(
     (labels, sinks, clusters): (&[String], &str, &str),
 ) -> String {
     let (resources, own) = match listeners {
-        Listeners::Static(listener) => (String::new(), Some((*listener).to_owned())),
+        Listeners::Static(listeners) => (String::new(), listeners.to_vec()),
         Listeners::Watched(path) => {
             let path = quoted(&path.display().to_string());
             let watched = format!(
                 "dynamic_resources:\n  lds_config:\n    resource_api_version: V3\n    \
                  path_config_source: {{ path: {path} }}\n"
             );
-            (watched, None)
+            (watched, Vec::new())
         }
     };
     let statics: String = own
@@ -215,15 +216,16 @@ pub(super) fn stats_tags(labels: &[String]) -> String {
 }
 
 /// The content of the file for `--listeners`.
-pub(super) fn discovery_response(listener: &str) -> String {
-    let resource = format!(
-        "- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n  {}",
-        indented_tail(listener)
-    );
-    format!(
-        "# Written by `sluicegate render listeners`.\nresources:\n{}",
+pub(super) fn discovery_response(listeners: &[String]) -> String {
+    let resource = |listener: &String| {
+        let resource = format!(
+            "- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n  {}",
+            indented_tail(listener)
+        );
         indented(&resource, 2)
-    )
+    };
+    let resources: String = listeners.iter().map(resource).collect();
+    format!("# Written by `sluicegate render listeners`.\nresources:\n{resources}")
 }
 
 /// Settings of the listener that a policy needs in addition to the filter.
@@ -284,12 +286,19 @@ fn decisions(policy: Option<&Policy>) -> String {
     text.replace('\n', &format!("\n{:20}", ""))
 }
 
+/// The logger of refusals, as more lines of the list of loggers.
+fn audited_by(needs: &ListenerNeeds<'_>) -> String {
+    needs.audit.as_ref().map_or_else(String::new, |logger| {
+        format!("\n{}", indented(logger.trim_end(), 12).trim_end())
+    })
+}
+
 /// The listener with the filter after `filters`, as lines of a map without indentation.
 pub(super) fn listener(
     listen: &Address,
     filters: &Node,
     filter: &FilterSource<'_>,
-    needs: ListenerNeeds<'_>,
+    needs: &ListenerNeeds<'_>,
 ) -> String {
     let before = indented(&block(filters), 12);
     let decision = decisions(needs.log);
@@ -298,9 +307,7 @@ pub(super) fn listener(
         listen = listen,
         buffer_bytes = needs.buffer_bytes,
         decision = decision,
-        audit = needs.audit.map_or_else(String::new, |logger| {
-            format!("\n{}", indented(logger.trim_end(), 12).trim_end())
-        }),
+        audit = audited_by(needs),
         before = before,
         filter = indented(&filter.http_filter(), 12),
     )

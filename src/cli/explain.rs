@@ -47,6 +47,7 @@ use reasons::Reasons;
 use recorder::Recorder;
 
 pub(super) use args::ExplainArgs;
+pub(super) use text::{plain, regained};
 
 pub(super) fn run(args: &ExplainArgs) -> Result<String, Failure> {
     let proxy = Proxy::of(args).map_err(Failure::Usage)?;

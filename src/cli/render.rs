@@ -17,7 +17,7 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     let ReadPolicy {
         document, policy, ..
     } = document::read_valid(&args.listener.policy, &args.listener.directory)?;
-    let listener = listener(&args.listener, &document, &policy)?;
+    let listeners = all_listeners(&args.listener, &document, &policy)?;
     let engine = engine(args, &policy)?;
     let collector = args.listener.otlp.as_ref();
     let sink = collector
@@ -35,7 +35,7 @@ pub(super) fn envoy(args: &EnvoyArgs) -> Result<String, Failure> {
     }
     let listeners = match &args.listeners {
         Some(path) => envoy::Listeners::Watched(path),
-        None => envoy::Listeners::Static(&listener),
+        None => envoy::Listeners::Static(&listeners),
     };
     for (name, source) in sources(&policy) {
         let Source::NodeMetadata(path, _) = source else {
@@ -107,12 +107,16 @@ pub(super) fn listeners(args: &ListenerArgs) -> Result<String, Failure> {
     let ReadPolicy {
         document, policy, ..
     } = document::read_valid(&args.policy, &args.directory)?;
-    Ok(envoy::discovery_response(&listener(
-        args, &document, &policy,
-    )?))
+    let listeners = all_listeners(args, &document, &policy)?;
+    Ok(envoy::discovery_response(&listeners))
 }
 
-fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<String, Failure> {
+/// The gateway's listener, and that of operators if there is one.
+fn all_listeners(
+    args: &ListenerArgs,
+    document: &Node,
+    policy: &Policy,
+) -> Result<Vec<String>, Failure> {
     let filters = match &args.filters {
         Some(path) => document::or_report(document::filters(path)?)?,
         None => Node::new(Value::List(Vec::new()), 0),
@@ -135,7 +139,10 @@ fn listener(args: &ListenerArgs, document: &Node, policy: &Policy) -> Result<Str
             return Err(Failure::Usage(missing));
         }
     };
-    Ok(envoy::listener(&args.listen, &filters, &filter, needs))
+    let gateway = envoy::listener(&args.listen, &filters, &filter, &needs);
+    let operator = args.inspect.as_ref();
+    let operator = operator.map(|address| envoy::operator::listener(address, &filter, &needs));
+    Ok(std::iter::once(gateway).chain(operator).collect())
 }
 
 pub(super) fn extension(args: &ExtensionArgs) -> Result<String, Failure> {

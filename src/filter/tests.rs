@@ -33,6 +33,7 @@ mod endpoint;
 mod limits;
 mod locks;
 mod numbers;
+mod operator;
 mod parts;
 mod paths;
 mod payloads;

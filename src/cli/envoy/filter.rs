@@ -11,6 +11,9 @@ use crate::cli::yaml::{indented, indented_tail, quoted, single_quoted};
 /// The name of the filter, and of the resource that has it.
 const NAME: &str = "sluicegate";
 
+/// The name of the filter if its configuration is in the listener.
+const INLINE: &str = "envoy.filters.http.wasm";
+
 /// The filter's configuration.
 pub(in crate::cli) struct Filter<'a> {
     /// The path of the filter on the machine that runs Envoy.
@@ -74,11 +77,19 @@ pub(in crate::cli) enum FilterSource<'a> {
 }
 
 impl FilterSource<'_> {
+    /// The name of the filter in that list.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Inline(_) => INLINE,
+            Self::Watched(_) => NAME,
+        }
+    }
+
     /// The item of a listener's list of HTTP filters, without indentation.
     pub(super) fn http_filter(&self) -> String {
         match self {
             Self::Inline(filter) => format!(
-                "- name: envoy.filters.http.wasm\n  typed_config:\n{}",
+                "- name: {INLINE}\n  typed_config:\n{}",
                 indented(&filter.typed_config(), 4)
             ),
             Self::Watched(path) => format!(

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::explanation::{Explanation, Missing, Payload, Pool, Response, Seats};
 use callers::callers;
+pub(in crate::cli) use limits::regained;
 use limits::{key, limits};
 
 /// The explanation; with `all`, all limits that do not apply are listed.
@@ -255,7 +256,7 @@ fn response(text: &mut String, response: &Response) {
 }
 
 /// A text that stays on its line, with any content of a request.
-fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     let mut plain = String::new();
     for letter in text.chars() {
         if letter.is_control() {

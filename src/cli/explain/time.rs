@@ -33,7 +33,7 @@ pub(in crate::cli) fn now() -> Timestamp {
 }
 
 /// A length of time for a person, rounded up to a second: `1 min 40 s`.
-pub(super) fn spoken(span: Span) -> String {
+pub(in crate::cli) fn spoken(span: Span) -> String {
     let mut rest = Span::from_seconds(span.seconds_up());
     let mut parts = Vec::new();
     for (unit, seconds) in [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)] {

@@ -148,13 +148,18 @@ fn left(limit: &Limit) -> String {
     if limit.overage > 0 {
         let _ = write!(left, ", {} over", limit.overage);
     }
-    let spoken = |seconds: u64| time::spoken(Span::from_seconds(seconds));
-    match (limit.next_unit_in, limit.reset_in) {
-        (_, 0) => {}
-        (more, full) if more == full || more == 0 => _ = write!(left, "; all in {}", spoken(full)),
-        (more, full) => _ = write!(left, "; more in {}, all in {}", spoken(more), spoken(full)),
-    }
+    left.push_str(&regained(limit.next_unit_in, limit.reset_in));
     left
+}
+
+/// The seconds until more units are regained, and until all are: `; more in 1 s, all in 5 s`.
+pub(in crate::cli) fn regained(more: u64, all: u64) -> String {
+    let spoken = |seconds: u64| time::spoken(Span::from_seconds(seconds));
+    match (more, all) {
+        (_, 0) => String::new(),
+        (more, all) if more == all || more == 0 => format!("; all in {}", spoken(all)),
+        (more, all) => format!("; more in {}, all in {}", spoken(more), spoken(all)),
+    }
 }
 
 /// A rule as a policy has it, on one line: `bucket: { burst: 100, refill: 60/min }`.
