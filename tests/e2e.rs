@@ -39,6 +39,9 @@ mod kubernetes;
 #[path = "e2e/many_keys.rs"]
 mod many_keys;
 #[cfg(test)]
+#[path = "e2e/operators.rs"]
+mod operators;
+#[cfg(test)]
 #[path = "support/otlp.rs"]
 mod otlp;
 #[cfg(test)]

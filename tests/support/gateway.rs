@@ -76,6 +76,7 @@ impl TestBed {
             additional: setup.additional.clone(),
             workers: setup.workers,
             collector: setup.collector,
+            operators: setup.operators,
             extension: setup.extension.clone(),
             driver,
             directory,
@@ -109,6 +110,7 @@ pub(crate) struct Gateway {
     additional: Vec<Policy>,
     workers: u64,
     collector: Option<SocketAddr>,
+    operators: Option<SocketAddr>,
     extension: Option<Extension>,
     driver: Box<dyn Driver>,
     directory: TempDir,
@@ -323,6 +325,9 @@ impl Gateway {
         }
         if let Some(collector) = self.collector {
             arguments.extend(["--otlp".into(), collector.to_string().into()]);
+        }
+        if let Some(operators) = self.operators {
+            arguments.extend(["--inspect".into(), operators.to_string().into()]);
         }
         if let Some(filters) = &self.filters {
             // JSON is YAML, too.

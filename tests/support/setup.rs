@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) engine: Option<SocketAddr>,
     /// The collector of the audit log.
     pub(crate) collector: Option<SocketAddr>,
+    /// The address of the listener for operators.
+    pub(crate) operators: Option<SocketAddr>,
     /// The filter's own file that Envoy watches.
     pub(crate) extension: Option<Extension>,
 }
@@ -62,6 +64,7 @@ impl Setup {
             drain_seconds: DRAIN,
             engine: None,
             collector: None,
+            operators: None,
             extension: None,
         }
     }
@@ -125,6 +128,18 @@ impl Setup {
     pub(crate) fn with_collector(self, address: SocketAddr) -> Self {
         Self {
             collector: Some(address),
+            ..self
+        }
+    }
+
+    /// With a listener for operators at this address.
+    #[allow(
+        dead_code,
+        reason = "only on a process: it is on the loopback interface"
+    )]
+    pub(crate) fn with_operators(self, address: SocketAddr) -> Self {
+        Self {
+            operators: Some(address),
             ..self
         }
     }
