@@ -316,12 +316,14 @@ write_whole() {
 #   extension.yaml  the filter with its policy, which open connections use from their next request on
 #   listeners.yaml  the rest of the listener; if it changes, connections drain
 #   gateway.yaml    everything else, which Envoy reads once
-# EXTENSION is the path of the first for Envoy, and BOOTSTRAP are more flags for the last. If the
-# policy is invalid, prints its errors.
+# EXTENSION is the path of the first for Envoy, and BOOTSTRAP are more flags for the last. The variable
+# `inspect` has the address of the listener for operators; there is none if it is empty. If the policy
+# is invalid, prints its errors.
 render_gateway() {
   local directory=$1 policy=$2 common
   common=(--policy "$2" --listen "$4" --wasm "$5" --extension "$6")
   [[ -z $3 ]] || common+=(--filters "$3")
+  [[ -z $inspect ]] || common+=(--inspect "$inspect")
   "$sluicegate" check "$policy" >&2 || return 1
   write_whole "$directory/extension.yaml.new" "$sluicegate" render extension --policy "$policy" --wasm "$5" &&
     write_whole "$directory/listeners.yaml.new" "$sluicegate" render listeners "${common[@]}" &&

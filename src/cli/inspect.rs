@@ -19,7 +19,7 @@ use crate::request::operator::PATH;
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
     /// The address of the gateway's listener for operators, which `render --inspect` adds: IP:PORT.
-    #[arg(long, value_name = "IP:PORT", value_parser = Address::parse, default_value = "127.0.0.1:9902")]
+    #[arg(long, value_name = "IP:PORT", value_parser = Address::parse, default_value = "127.0.0.1:9903")]
     at: Address,
     /// Show this limit, seat limit or pool alone.
     #[arg(long, value_name = "NAME", conflicts_with = "reset")]

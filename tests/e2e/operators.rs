@@ -123,7 +123,7 @@ fn clients_and_pages_in_a_browser_reach_no_counter() {
         // A name that a DNS server of somebody else gives this address.
         for (host, path, status) in [
             ("attacker.example", path, 421),
-            ("attacker.example:9902", path, 421),
+            ("attacker.example:9903", path, 421),
             (&*operators.to_string(), path, 200),
             (&*format!("localhost:{}", operators.port()), path, 200),
             (&*operators.to_string(), "/v2/things", 404),

@@ -25,10 +25,12 @@ struct Running {
 impl Running {
     async fn start() -> Self {
         let [address, upstream, admin] = [free_address(), free_address(), free_address()];
+        let inspect = free_address();
         let checkout = Checkout::new(vec![
             ("LISTEN", address.to_string()),
             ("UPSTREAM", upstream.to_string()),
             ("ADMIN", admin.to_string()),
+            ("INSPECT", inspect.to_string()),
             ("ENVOY", required("ENVOY").display().to_string()),
         ]);
         // So slow that no unit returns during a test.
