@@ -7,6 +7,7 @@
 mod engine;
 mod refused;
 pub mod revision;
+mod store;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::policy::payloads::Payload;
 use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::AuthFailure;
 use engine::EngineMetrics;
+use store::StoreMetrics;
 use usage::UsageMetrics;
 
 /// All labels; the bootstrap has one rule for each.
@@ -72,10 +74,7 @@ pub struct Metrics {
     /// By status.
     refused: BTreeMap<u32, MetricId>,
     faults: [MetricId; Fault::NAMES.len()],
-    evicted: MetricId,
-    counters: MetricId,
-    conflicts: MetricId,
-    resets: MetricId,
+    store: StoreMetrics,
     /// `None` if no limit is shared.
     engine: Option<EngineMetrics>,
     /// `None` without an export of usage.
@@ -271,10 +270,7 @@ impl Metrics {
             refused: refused::define(policy, &mut definer),
             faults: Fault::NAMES
                 .map(|fault| definer.counter(&[(FAULT, fault)], "sluicegate_faults_total")),
-            evicted: definer.counter(&[], "sluicegate_records_evicted_total"),
-            conflicts: definer.counter(&[], "sluicegate_conflicts_total"),
-            resets: definer.counter(&[], "sluicegate_resets_total"),
-            counters: definer.metric(MetricKind::Gauge, &[], "sluicegate_keys"),
+            store: StoreMetrics::define(&mut definer),
             engine: EngineMetrics::define(policy, &mut definer),
             usage: UsageMetrics::define(policy, &mut definer),
         }
@@ -283,7 +279,7 @@ impl Metrics {
     /// Shows that the policy has no counters. The host may have shown those of a table that is
     /// gone.
     pub fn begin(&self, meter: &impl Meter) {
-        meter.set(self.counters, 0);
+        meter.set(self.store.counters, 0);
     }
 
     /// Counts `event` at the host.
@@ -351,11 +347,11 @@ impl Metrics {
                 return Some(Change::Add(self.usage.as_ref()?.overflow, requests));
             }
             Event::Engine(event) => return self.engine.as_ref()?.change(event),
-            Event::Reset => self.resets,
+            Event::Reset => self.store.resets,
             Event::Fault(fault) => *self.faults.get(fault.index())?,
-            Event::Evicted { records } => return Some(Change::Add(self.evicted, records)),
-            Event::Counters { by } => return Some(Change::Adjust(self.counters, by)),
-            Event::Conflicts { swaps } => return Some(Change::Add(self.conflicts, swaps)),
+            Event::Evicted { records } => return Some(Change::Add(self.store.evicted, records)),
+            Event::Counters { by } => return Some(Change::Adjust(self.store.counters, by)),
+            Event::Conflicts { swaps } => return Some(Change::Add(self.store.conflicts, swaps)),
         };
         Some(Change::Add(counter, 1))
     }

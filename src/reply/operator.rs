@@ -252,85 +252,21 @@ fn strings<'t>(body: &mut String, texts: impl Iterator<Item = &'t str>) {
 /// The answer to a question that has none.
 #[must_use]
 pub fn misuse(why: &Misuse, policy: &Policy, dialect: Dialect) -> LocalReply {
-    let quoted = |names: &mut dyn Iterator<Item = &str>| {
-        let mut all: Vec<&str> = Vec::new();
-        for name in names {
-            if !all.contains(&name) {
-                all.push(name);
-            }
-        }
-        all.join(", ")
+    let status = match why {
+        Misuse::Method | Misuse::NoLimit => 405,
+        Misuse::UnknownLimit(_) | Misuse::DoesNotApply => 404,
+        Misuse::Pool | Misuse::Shared => 409,
+        Misuse::UnknownName(_) | Misuse::Repeated(_) | Misuse::Missing(_) => 400,
+        Misuse::Fault => 503,
     };
-    let (status, detail) = match why {
-        Misuse::Method => (
-            405,
-            "the limits of a caller answer GET, and one limit also DELETE, which resets it"
-                .to_owned(),
-        ),
-        Misuse::NoLimit => (
-            405,
-            "DELETE resets one limit: add its name to the path".to_owned(),
-        ),
-        Misuse::UnknownLimit(name) => {
-            let limits = policy.limits.iter().map(|it| &*it.scope.name);
-            let seats = policy.seats.iter().map(|it| &*it.scope.name);
-            let pools = policy.pools.iter().map(|it| &*it.scope.name);
-            let known = quoted(&mut limits.chain(seats).chain(pools).take(NAMES_MAX));
-            let name = shown(name.as_bytes());
-            (
-                404,
-                format!("the policy has no limit {name}; it has: {known}"),
-            )
-        }
-        Misuse::Pool => (
-            409,
-            "the slots of a pool belong to requests in flight, which release them; there is \
-             nothing to reset"
-                .to_owned(),
-        ),
-        Misuse::Shared => (
-            409,
-            "the counter belongs to all proxies, which hold units of it in advance; change the \
-             policy with an override instead"
-                .to_owned(),
-        ),
-        Misuse::UnknownName(name) => {
-            let known = quoted(&mut names(policy).take(NAMES_MAX));
-            let name = shown(name.as_bytes());
-            (
-                400,
-                format!("the policy has no attribute or key {name}; it has: {known}"),
-            )
-        }
-        Misuse::Repeated(name) => (400, format!("{} occurs twice", shown(name.as_bytes()))),
-        Misuse::Missing(names) => {
-            let all: Vec<String> = names.iter().map(|name| format!("{name}=")).collect();
-            (
-                400,
-                format!(
-                    "the limit also depends on {}: add {} with the caller's values, empty if it \
-                     has none",
-                    names.join(", "),
-                    all.join(" and ")
-                ),
-            )
-        }
-        Misuse::DoesNotApply => (
-            404,
-            "the limit does not apply to a caller with these values".to_owned(),
-        ),
-        Misuse::Fault => (
-            503,
-            "the counter cannot be read at the moment: try again".to_owned(),
-        ),
-    };
+    let detail = advice(why, policy);
     if dialect != Dialect::Http {
-        let mut reply = reply(status, DETAILS, "text/plain", detail);
-        reply.dialect = dialect;
-        return reply;
+        return LocalReply {
+            dialect,
+            ..reply(status, DETAILS, "text/plain", detail)
+        };
     }
-    let mut body = String::from("{");
-    body.push_str("\"status\":");
+    let mut body = String::from("{\"status\":");
     body.push_str(itoa::Buffer::new().format(status));
     body.push_str(",\"title\":");
     string(&mut body, title(status));
@@ -340,8 +276,69 @@ pub fn misuse(why: &Misuse, policy: &Policy, dialect: Dialect) -> LocalReply {
     reply(status, DETAILS, PROBLEM, body)
 }
 
+/// What an operator can do.
+fn advice(why: &Misuse, policy: &Policy) -> String {
+    let fixed = match why {
+        Misuse::Method => "limits answer GET, and one limit also DELETE, which resets it",
+        Misuse::NoLimit => "DELETE resets one limit: add its name to the path",
+        Misuse::Pool => {
+            "the slots of a pool belong to requests in flight, which release them; there is \
+             nothing to reset"
+        }
+        Misuse::Shared => {
+            "other proxies hold units of this counter in advance, so one proxy cannot reset it: \
+             give the caller more units with an override"
+        }
+        Misuse::DoesNotApply => "the limit does not apply to a caller with these values",
+        Misuse::Fault => "the counter cannot be read at the moment: try again",
+        Misuse::UnknownLimit(name) => {
+            let limits = policy.limits.iter().map(|it| &*it.scope.name);
+            let seats = policy.seats.iter().map(|it| &*it.scope.name);
+            let pools = policy.pools.iter().map(|it| &*it.scope.name);
+            return format!(
+                "the policy has no limit {}; it has: {}",
+                shown(name.as_bytes()),
+                listed(limits.chain(seats).chain(pools))
+            );
+        }
+        Misuse::UnknownName(name) => {
+            return format!(
+                "the policy has no attribute or key {}; it has: {}",
+                shown(name.as_bytes()),
+                listed(names(policy))
+            );
+        }
+        Misuse::Repeated(name) => return format!("{} occurs twice", shown(name.as_bytes())),
+        Misuse::Missing(names) => {
+            let all: Vec<String> = names.iter().map(|name| format!("{name}=")).collect();
+            return format!(
+                "the limit also depends on {}: add {} with the caller's values, empty if it has \
+                 none",
+                names.join(", "),
+                all.join(" and ")
+            );
+        }
+    };
+    fixed.to_owned()
+}
+
+/// The different names, as far as an answer has room for them.
+fn listed<'p>(names: impl Iterator<Item = &'p str>) -> String {
+    let mut all: Vec<&str> = Vec::new();
+    for name in names {
+        if all.len() == NAMES_MAX {
+            all.push("…");
+            break;
+        }
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all.join(", ")
+}
+
 /// The most names in an answer.
-const NAMES_MAX: usize = 1_000;
+const NAMES_MAX: usize = 100;
 
 fn reply(status: u32, details: &str, content_type: &str, body: String) -> LocalReply {
     let mut headers = vec![

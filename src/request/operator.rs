@@ -100,9 +100,11 @@ pub enum Misuse {
 /// The values of a caller, as an operator states them.
 #[derive(Debug)]
 pub struct Stated<'q> {
-    /// Each with its name; `None` if the caller has none.
-    values: Vec<(Cow<'q, [u8]>, Option<Cow<'q, [u8]>>)>,
+    values: Vec<StatedValue<'q>>,
 }
+
+/// A name, and its value; `None` if the caller has none.
+type StatedValue<'q> = (Cow<'q, [u8]>, Option<Cow<'q, [u8]>>);
 
 /// Reads a question.
 ///
@@ -160,7 +162,7 @@ fn owner(policy: &Policy, name: &[u8]) -> Option<Owner> {
 
 impl<'q> Stated<'q> {
     fn read(query: &'q [u8], policy: &Policy) -> Result<Self, Misuse> {
-        let mut values: Vec<(Cow<'q, [u8]>, Option<Cow<'q, [u8]>>)> = Vec::new();
+        let mut values: Vec<StatedValue<'q>> = Vec::new();
         for pair in query
             .split(|byte| *byte == b'&')
             .filter(|pair| !pair.is_empty())

@@ -173,8 +173,8 @@ fn an_operator_is_told_what_to_do() {
                 "the limit also depends on org: add org=",
             ),
             (
-                vec!["--reset", "standrad", "org=alpha"],
-                "has no limit standrad; it has: standard, reads",
+                vec!["--reset", "readings", "org=alpha"],
+                "has no limit readings; it has: standard, reads",
             ),
             (vec!["orgg=alpha"], "no attribute or key orgg; it has: "),
         ] {
