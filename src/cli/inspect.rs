@@ -19,7 +19,8 @@ use crate::request::operator::PATH;
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
     /// The address of the gateway's listener for operators, which `render --inspect` adds: IP:PORT.
-    #[arg(long, value_name = "IP:PORT", value_parser = Address::parse, default_value = "127.0.0.1:9903")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9903")]
+    #[arg(value_parser = Address::parse)]
     at: Address,
     /// Show this limit, seat limit or pool alone.
     #[arg(long, value_name = "NAME", conflicts_with = "reset")]
@@ -88,8 +89,8 @@ fn url(at: &Address, name: Option<&String>, values: &[(String, String)]) -> Stri
 
 fn unreachable(at: &Address, error: &minreq::Error) -> String {
     format!(
-        "{} does not answer: {error}; render the gateway's configuration with --inspect {0}, and run \
-         this where it runs",
+        "{} does not answer: {error}; render the gateway's configuration with --inspect {0}, and \
+         run this on its host",
         at.authority()
     )
 }

@@ -323,11 +323,13 @@ impl Gateway {
             let file = self.driver.files().join("extension.yaml");
             arguments.extend(["--extension".into(), file.into()]);
         }
-        if let Some(collector) = self.collector {
-            arguments.extend(["--otlp".into(), collector.to_string().into()]);
-        }
-        if let Some(operators) = self.operators {
-            arguments.extend(["--inspect".into(), operators.to_string().into()]);
+        let more = [("--otlp", self.collector), ("--inspect", self.operators)];
+        for (flag, address) in more {
+            arguments.extend(
+                address
+                    .iter()
+                    .flat_map(|it| [flag.into(), it.to_string().into()]),
+            );
         }
         if let Some(filters) = &self.filters {
             // JSON is YAML, too.
