@@ -2,7 +2,7 @@
 
 use crate::harness::driver::{Driver, Place, Signal};
 use crate::harness::render::{
-    parse, policy_as_struct, render, replace_policy, upstream_over_http2,
+    addresses, parse, policy_as_struct, render, replace_policy, upstream_over_http2,
 };
 use crate::harness::setup::{Edit, Extension, Setup};
 use crate::harness::{Admin, Client, DEADLINE, Policy, Upstream, eventually};
@@ -324,13 +324,7 @@ impl Gateway {
             arguments.extend(["--extension".into(), file.into()]);
         }
         let more = [("--otlp", self.collector), ("--inspect", self.operators)];
-        for (flag, address) in more {
-            arguments.extend(
-                address
-                    .iter()
-                    .flat_map(|it| [flag.into(), it.to_string().into()]),
-            );
-        }
+        arguments.extend(addresses(more));
         if let Some(filters) = &self.filters {
             // JSON is YAML, too.
             arguments.extend([
@@ -364,12 +358,8 @@ impl Gateway {
         if let Some(pair) = setup.node_metadata {
             arguments.extend(["--node-metadata".into(), pair.into()]);
         }
-        if let Some(collector) = self.collector {
-            arguments.extend(["--otlp".into(), address(collector)]);
-        }
-        if let Some(engine) = setup.engine {
-            arguments.extend(["--engine".into(), address(engine)]);
-        }
+        let more = [("--otlp", self.collector), ("--engine", setup.engine)];
+        arguments.extend(addresses(more));
         // A busy machine needs time to accept a crowd's connections to the upstream.
         let (text, timeout) = (render(&arguments), "connect_timeout: 5s");
         assert!(text.contains(timeout), "no `{timeout}` in:\n{text}");

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -19,6 +20,16 @@ pub(crate) fn required(name: &str) -> PathBuf {
 /// A configuration that `sluicegate render` wrote.
 pub(crate) fn parse(yaml: &str) -> Value {
     serde_saphyr::from_str(yaml).unwrap_or_else(|e| panic!("render's YAML: {e}\n{yaml}"))
+}
+
+/// Flags of `sluicegate render`, each with its address if it has one.
+pub(crate) fn addresses<const N: usize>(
+    flags: [(&str, Option<SocketAddr>); N],
+) -> impl Iterator<Item = OsString> {
+    let set = flags
+        .into_iter()
+        .filter_map(|(flag, address)| Some((flag, address?)));
+    set.flat_map(|(flag, address)| [flag.into(), address.to_string().into()])
 }
 
 /// The output of `sluicegate render`.
