@@ -1,9 +1,9 @@
 //! Counters on a page, and which of them a full page evicts.
 //!
-//! A page holds at most as many records as the policy's `keys_max` gives it. A full one first
-//! evicts idle records, since that changes nothing; then the record whose eviction gains its caller
-//! the least, which is counted. Each limit has its share of the page: a flood of requests under one
-//! limit takes no more than that from others (decision 0024).
+//! A page holds at most as many records as the policy's `keys_max` gives it. Idle records go before
+//! it is full, since that changes nothing. A full one without idle records evicts the record whose
+//! eviction gains its caller the least, which is counted. Each limit has its share of the page: a
+//! flood of requests under one limit takes no more than that from others (decision 0024).
 
 use super::{Page, RecordSlice, Replaced};
 use crate::base::invariant::invariant;
@@ -11,6 +11,16 @@ use crate::base::time::Timestamp;
 use crate::host::fault::Fault;
 use crate::limit::State;
 use crate::store::{key, record};
+
+/// Records that a page holds on average when `keys_max` keys live.
+pub const USUAL: u8 = 36;
+
+/// Keys fall on pages by chance: with room for this many records for each [`USUAL`] ones, a table
+/// that holds `keys_max` keys has to drop a live one about once in a thousand fillings.
+pub const ROOM: u8 = 68;
+
+/// New records between two sweeps of a page.
+const STEP: usize = 8;
 
 /// A page of counters.
 pub type CounterPage = Page<State>;
@@ -73,8 +83,8 @@ impl CounterPage {
         Ok(removed)
     }
 
-    /// Evicts as many records as one more of this class needs: how many, and whether one of them
-    /// was live.
+    /// Removes idle records if the page has many, and evicts as many others as one more of this
+    /// class needs: how many went, and whether one of them was live.
     fn make_room(
         &mut self,
         class: u64,
@@ -82,7 +92,7 @@ impl CounterPage {
         now: Timestamp,
         pinned: impl Fn(u64) -> bool,
     ) -> (usize, bool) {
-        if self.records().count() < capacity {
+        if !is_to_sweep(self.records().count(), capacity) {
             return (0, false);
         }
         let weigh = |slice: RecordSlice<'_>| {
@@ -119,6 +129,18 @@ impl CounterPage {
         let left = all.iter().filter(|record| record.is_live()).count();
         (all.len().saturating_sub(left), left < live)
     }
+}
+
+/// Whether a page of `count` records is to lose those that are idle: it is full, or it has its
+/// share of `keys_max`, and one [`STEP`] after the other more. So the records of all pages are not
+/// many more than the live ones, and their number tells when live ones will be evicted.
+fn is_to_sweep(count: usize, capacity: usize) -> bool {
+    let share = capacity
+        .saturating_mul(USUAL.into())
+        .checked_div(ROOM.into())
+        .unwrap_or_default();
+    let above = count.checked_sub(share);
+    count >= capacity || above.is_some_and(|above| above.is_multiple_of(STEP))
 }
 
 /// A record that may have to go.

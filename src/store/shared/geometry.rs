@@ -1,13 +1,7 @@
 //! The size of a policy's table of pages.
 
 use crate::store::page::FINGERPRINT_BYTES;
-
-/// Records that a page holds on average when `keys_max` keys live.
-const RECORDS_PER_PAGE: u32 = 36;
-
-/// Keys fall on pages by chance: with room for this many records for each 36, a table that holds
-/// `keys_max` keys has to drop a live one about once in a thousand fillings.
-const PAGE_ROOM: u32 = 68;
+use crate::store::page::eviction::{ROOM, USUAL};
 
 /// Bytes that the host spends on a key besides the value (measured: 185 to 190).
 pub(super) const HOST_KEY_BYTES: u64 = 190;
@@ -23,13 +17,13 @@ impl Geometry {
     /// The table for `keys_max` live keys, with as many pages as suit it.
     #[must_use]
     pub fn new(keys_max: u32) -> Self {
-        Self::with_pages(keys_max, keys_max.div_ceil(RECORDS_PER_PAGE).max(1))
+        Self::with_pages(keys_max, keys_max.div_ceil(USUAL.into()).max(1))
     }
 
     pub(super) fn with_pages(keys_max: u32, pages: u32) -> Self {
         let room = u64::from(keys_max)
-            .saturating_mul(u64::from(PAGE_ROOM))
-            .div_ceil(u64::from(RECORDS_PER_PAGE));
+            .saturating_mul(u64::from(ROOM))
+            .div_ceil(u64::from(USUAL));
         let capacity = room.div_ceil(u64::from(pages.max(1)));
         Self {
             pages,

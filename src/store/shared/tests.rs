@@ -1,5 +1,7 @@
 //! The shared store over a fake map: the contract, the bound on memory, faults.
 
+mod held;
+
 use std::cell::Cell;
 use std::rc::Rc;
 

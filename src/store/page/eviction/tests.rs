@@ -89,7 +89,7 @@ fn the_stored_form_stays() {
 #[test]
 fn a_full_page_forgets_the_idle_first_and_then_the_cheapest() {
     let mut page = CounterPage::read(Vec::new());
-    for (fingerprint, state) in [(1, state(900)), (2, log(5)), (3, state(3_000_000_000))] {
+    for (fingerprint, state) in [(2, log(5)), (3, state(3_000_000_000)), (1, state(900))] {
         let effect = page.put(fingerprint, &state, 3, NOW, |_| false);
         assert_eq!(effect, Ok(done(0, 1)));
     }
@@ -107,6 +107,25 @@ fn a_full_page_forgets_the_idle_first_and_then_the_cheapest() {
         [1, 2, 3, 4, 5].map(|fingerprint| page.find(fingerprint).unwrap().is_some()),
         [false, true, false, true, true]
     );
+}
+
+#[test]
+fn a_page_with_its_share_forgets_the_idle_before_it_is_full() {
+    let mut page = CounterPage::read(Vec::new());
+    let live = state(9_000_000_000);
+    let added: Vec<i64> = (0..60)
+        .map(|fingerprint| {
+            let state = if fingerprint < 20 { &state(900) } else { &live };
+            let effect = page.put(fingerprint, state, 68, NOW, |_| false).unwrap();
+            assert_eq!(effect.evicted, 0);
+            effect.added
+        })
+        .collect();
+    // At 36 records, of which 20 are idle, and not again at 36 and 44 live ones.
+    let expected: Vec<i64> = (0..60)
+        .map(|count| if count == 36 { -19 } else { 1 })
+        .collect();
+    assert_eq!(added, expected);
 }
 
 #[test]
