@@ -23,4 +23,5 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 mod unidentified;
+pub mod uploads;
 pub mod usage;

@@ -225,6 +225,13 @@ impl Policy {
         PerOwner { limits, seats }
     }
 
+    /// Whether bodies of requests may be inspected, for payload limits or for costs.
+    #[must_use]
+    pub fn inspects_bodies(&self) -> bool {
+        let mut limits = self.limits.iter();
+        !self.payloads.is_empty() || limits.any(|limit| limit.costs.measure_bodies())
+    }
+
     /// The limit that owns a counter; `None` if a seat limit does.
     #[must_use]
     pub fn limit(&self, owner: CounterOwner) -> Option<&Limit> {

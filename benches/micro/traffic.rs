@@ -82,7 +82,7 @@ impl Gate {
             traffic.policy(),
             host.clone(),
             &[1; 16],
-            Budget::default(),
+            &Budget::default(),
             define,
         )
         .unwrap();

@@ -9,6 +9,7 @@ use crate::host::stream::RequestBody;
 use crate::observe::DecisionLabel;
 use crate::observe::access_log::Line;
 use crate::payload::body::{BodyMeter, Measurements, Progress, Reason, Rejection, Requirements};
+use crate::payload::memory::OpenUpload;
 use crate::payload::slice::Slice;
 use crate::reply::addressee::ReplyContext;
 use crate::request::checks::matched_route;
@@ -33,6 +34,8 @@ pub(super) struct BodyInspection {
     received: Option<u64>,
     /// `None` once the body has passed.
     meter: Option<BodyMeter>,
+    /// Counts the body as open until it has passed.
+    open: Option<OpenUpload>,
     /// The payload limit in shadow that applies.
     shadow: Option<Box<Shadow>>,
     /// The size that the head states.
@@ -105,6 +108,7 @@ impl BodyInspection {
             is_held: can_wait && matched.is_some_and(|matched| matched.payload.hold),
             received: None,
             meter: Some(meter),
+            open: Some(runtime.bodies.open()),
             shadow: None,
             length,
             came: 0,
@@ -238,7 +242,7 @@ impl BodyInspection {
             shadow.finish();
         }
         let measured = self.measurements();
-        self.meter = None;
+        (self.meter, self.open) = (None, None);
         // The host forwards everything that it has.
         (self.is_held, self.seen) = (false, 0);
         Ok(measured)

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::queued::Pools;
 use super::sharing::Sharing;
+use super::uploads::Statement;
 use super::usage::Export;
 use crate::base::invariant::drain_broken;
 use crate::base::time::Span;
@@ -50,6 +51,8 @@ pub struct Runtime<D> {
     pub(super) holds: Cell<bool>,
     /// The memory for bodies that are inspected, shared by all policies.
     pub(super) bodies: Budget,
+    /// What this worker states of these bodies; `None` if the policy inspects none.
+    pub(super) uploads: Option<Statement>,
     /// The calls to the engine; `None` if no limit is shared.
     pub(super) sharing: Option<RefCell<Sharing>>,
     /// The export of usage; `None` if the policy wants none.
@@ -71,7 +74,8 @@ pub(super) struct Scratch {
 
 impl<D: SharedData + Properties> Runtime<D> {
     /// Starts enforcing `policy`. Stores `candidate` as the proxy's secret unless a worker already
-    /// stored one. All policies in this VM share the memory of `bodies`.
+    /// stored one. All policies in this VM share the memory of `bodies`, and the bodies of this one
+    /// are counted by themselves.
     ///
     /// # Errors
     /// [`Fault`] if the host's shared data fails.
@@ -79,7 +83,7 @@ impl<D: SharedData + Properties> Runtime<D> {
         mut policy: Policy,
         data: D,
         candidate: &Secret,
-        bodies: Budget,
+        bodies: &Budget,
         define: impl FnMut(MetricKind, &str) -> MetricId,
     ) -> Result<Self, Fault> {
         resolve_node_metadata(&mut policy, &data);
@@ -90,6 +94,7 @@ impl<D: SharedData + Properties> Runtime<D> {
         let states_others = fields::state_others(&policy);
         let shown = policy.replies.fields.as_ref();
         let shows_request = shown.is_some_and(Fields::show_the_request);
+        let uploads = Statement::of(&policy);
         let scratch = Scratch {
             caller_cache: CallerCache::new(candidate),
             ..Scratch::default()
@@ -107,7 +112,8 @@ impl<D: SharedData + Properties> Runtime<D> {
             sharing: None,
             usage: None,
             holds: Cell::default(),
-            bodies,
+            bodies: bodies.for_another_policy(),
+            uploads,
             scratch: RefCell::new(Some(Box::new(scratch))),
             line: RefCell::default(),
         })

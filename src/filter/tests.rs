@@ -48,6 +48,7 @@ mod shadow;
 mod sharing;
 mod statuses;
 mod unidentified;
+mod uploads;
 mod usage;
 
 use std::rc::Rc;

@@ -32,7 +32,7 @@ use crate::usage::{
 pub const TICK: Span = Span::from_seconds(1);
 
 /// Two ticks of a root may be a little less apart.
-const LEAST: Span = Span::from_nanos(900_000_000);
+pub(super) const LEAST: Span = Span::from_nanos(900_000_000);
 
 /// How often the log says that usage is not accepted.
 const LOG_EVERY: Span = Span::from_seconds(60);

@@ -8,6 +8,7 @@ mod engine;
 mod refused;
 pub mod revision;
 mod store;
+mod uploads;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::queue::stream::Reason as QueueReason;
 use crate::request::identify::AuthFailure;
 use engine::EngineMetrics;
 use store::StoreMetrics;
+use uploads::UploadMetrics;
 use usage::UsageMetrics;
 
 /// All labels; the bootstrap has one rule for each.
@@ -79,6 +81,8 @@ pub struct Metrics {
     engine: Option<EngineMetrics>,
     /// `None` without an export of usage.
     usage: Option<UsageMetrics>,
+    /// `None` if no body is inspected.
+    uploads: Option<UploadMetrics>,
 }
 
 /// Requests that something in shadow would have refused; `None` for parts that are enforced.
@@ -273,6 +277,7 @@ impl Metrics {
             store: StoreMetrics::define(&mut definer),
             engine: EngineMetrics::define(policy, &mut definer),
             usage: UsageMetrics::define(policy, &mut definer),
+            uploads: UploadMetrics::define(policy, &mut definer),
         }
     }
 

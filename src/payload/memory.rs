@@ -2,16 +2,31 @@
 //!
 //! Everything that a body makes the filter keep counts: windows and tables of decoders, buffers,
 //! records of archives, names and nesting of JSON. All policies of a VM share one [`Budget`], as
-//! they share its memory.
+//! they share its memory. The bodies of each policy are counted by themselves as well.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// The memory that all bodies of a VM hold together.
+/// The memory that all bodies of a VM hold together, for the bodies of one policy.
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
     held: Rc<Cell<u64>>,
+    /// The part of the policy.
+    own: Rc<Cell<Uploads>>,
 }
+
+/// Bodies that are inspected at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uploads {
+    /// How many there are.
+    pub open: u64,
+    /// The bytes that they hold.
+    pub bytes: u64,
+}
+
+/// A body that is inspected; dropping it ends that.
+#[derive(Debug)]
+pub struct OpenUpload(Budget);
 
 /// No memory is left for a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +36,52 @@ impl Budget {
     /// Bytes that all bodies of a VM may hold together: 384 MiB.
     pub const BYTES: u64 = 384 << 20;
 
-    /// Bytes held.
+    /// The same memory for the bodies of one more policy.
+    #[must_use]
+    pub fn for_another_policy(&self) -> Self {
+        Self {
+            held: Rc::clone(&self.held),
+            own: Rc::default(),
+        }
+    }
+
+    /// Bytes that the bodies of all policies hold.
     #[must_use]
     pub fn held(&self) -> u64 {
         self.held.get()
+    }
+
+    /// The bodies of this policy.
+    #[must_use]
+    pub fn uploads(&self) -> Uploads {
+        self.own.get()
+    }
+
+    /// Counts a body of this policy as open until the result is dropped.
+    #[must_use]
+    pub fn open(&self) -> OpenUpload {
+        self.count(|uploads| uploads.open = uploads.open.saturating_add(1));
+        OpenUpload(self.clone())
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Uploads)) {
+        let mut uploads = self.own.get();
+        change(&mut uploads);
+        self.own.set(uploads);
+    }
+
+    /// Replaces `before` bytes of one body by `after`.
+    fn hold(&self, before: u64, after: u64) {
+        let resized = |all: u64| all.saturating_sub(before).saturating_add(after);
+        self.held.set(resized(self.held.get()));
+        self.count(|uploads| uploads.bytes = resized(uploads.bytes));
+    }
+}
+
+impl Drop for OpenUpload {
+    fn drop(&mut self) {
+        self.0
+            .count(|uploads| uploads.open = uploads.open.saturating_sub(1));
     }
 }
 
@@ -58,7 +115,7 @@ impl Reservation {
         if bytes > self.bytes && all > Budget::BYTES {
             return Err(Exhausted);
         }
-        self.budget.held.set(all);
+        self.budget.hold(self.bytes, bytes);
         self.bytes = bytes;
         Ok(())
     }
@@ -66,9 +123,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget
-            .held
-            .set(self.budget.held().saturating_sub(self.bytes));
+        self.budget.hold(self.bytes, 0);
     }
 }
 
@@ -88,5 +143,20 @@ mod tests {
         assert_eq!(budget.held(), 11);
         drop(second);
         assert_eq!(budget.held(), 0);
+    }
+
+    #[test]
+    fn the_bodies_of_each_policy_are_counted_by_themselves() {
+        let one = Budget::default();
+        let two = one.for_another_policy();
+        let opened = [one.open(), two.open(), two.open()];
+        let (mut first, mut second) = (Reservation::new(&one), Reservation::new(&two));
+        assert_eq!((first.resize(7), second.resize(5)), (Ok(()), Ok(())));
+        assert_eq!((one.held(), two.held()), (12, 12));
+        assert_eq!(one.uploads(), Uploads { open: 1, bytes: 7 });
+        assert_eq!(two.uploads(), Uploads { open: 2, bytes: 5 });
+        assert_eq!(second.resize(Budget::BYTES), Err(Exhausted), "one memory");
+        drop((opened, first, second));
+        assert_eq!([one.uploads(), two.uploads()], [Uploads::default(); 2]);
     }
 }

@@ -134,6 +134,15 @@ impl Costs {
         self.all().map(CostSource::least).max().unwrap_or(0)
     }
 
+    /// Whether a cost is measured from the body.
+    #[must_use]
+    pub fn measure_bodies(&self) -> bool {
+        self.all().any(|cost| match cost.settlement() {
+            Some(Settlement::Bytes | Settlement::Lines | Settlement::Items(_)) => true,
+            Some(Settlement::ResponseHeader(_)) | None => false,
+        })
+    }
+
     /// Whether a cost is known only after the request was admitted.
     #[must_use]
     pub fn are_settled(&self) -> bool {

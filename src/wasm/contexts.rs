@@ -69,6 +69,7 @@ pub(super) fn delete(context: u32) {
     {
         if let Some(runtime) = runtime {
             runtime.flush_usage(&Envoy, &mut root::define);
+            runtime.flush_uploads(&Envoy);
         }
         root::gone(RootId(context));
     }
@@ -93,6 +94,7 @@ pub(super) fn on_tick(root: u32) {
             tick_as_needed(root, &runtime);
         }
         runtime.on_usage_tick(&Envoy, &mut root::define);
+        runtime.on_uploads_tick(&Envoy);
     }
 }
 

@@ -73,7 +73,7 @@ fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
         policy,
         Envoy,
         &candidate,
-        BODIES.with(Budget::clone),
+        &BODIES.with(Budget::clone),
         define,
     )?;
     if runtime.has_pools() {
@@ -89,10 +89,11 @@ fn run(root: RootId, policy: Policy) -> Result<Runtime<Envoy>, Fault> {
     runtime.show_counters(&Envoy);
     if runtime.has_usage() {
         runtime.export(root);
-        // A root with shared limits or pools ticks more often.
-        if !runtime.is_shared() && !runtime.has_pools() {
-            bodies::tick_at_least(root, usage::TICK);
-        }
+    }
+    // A root with shared limits or pools ticks more often.
+    let ticks_anyway = runtime.is_shared() || runtime.has_pools();
+    if (runtime.has_usage() || runtime.has_uploads()) && !ticks_anyway {
+        bodies::tick_at_least(root, usage::TICK);
     }
     announce(&runtime.policy, &Envoy, define)?;
     Ok(runtime)

@@ -24,7 +24,7 @@ fn policy(name: &str) -> Policy {
 
 /// Some 20 KB of `br` that decode to more than its window of 16 MiB, so that the whole window is
 /// kept.
-fn body() -> Vec<u8> {
+pub(crate) fn body() -> Vec<u8> {
     let mut state = 1_u64;
     let mut noise = Vec::new();
     for _ in 0..19_000 {

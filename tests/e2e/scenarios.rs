@@ -18,6 +18,7 @@ pub(crate) mod endpoint;
 pub(crate) mod failures;
 pub(crate) mod fields;
 pub(crate) mod floods;
+pub(crate) mod gauges;
 pub(crate) mod held;
 pub(crate) mod hostile;
 pub(crate) mod identity;
@@ -263,6 +264,10 @@ macro_rules! for_each_scenario {
             memory: [
                 five_listeners_share_the_memory_of_their_worker,
                 policies_that_drain_share_the_memory_with_the_new_one,
+            ]
+            gauges: [
+                open_uploads_and_their_memory_are_shown,
+                the_uploads_of_a_worker_that_traps_go,
             ]
             pending: [
                 an_unfinished_body_outlasts_updates,

@@ -1,10 +1,10 @@
 //! Streams that end early, and policies that come and go.
 
-use super::policies::{COSTS, LIMITS, PAYLOADS, POOL, policy};
+use super::policies::{COSTS, LIMITS, PAYLOADS, POOL, UPLOADS, policy};
 use super::requests::{OK, assert_all_returned, get, post, worker};
 use super::stream::Stream;
 use super::worker::Worker;
-use super::world::World;
+use super::world::{Metric, World};
 
 /// Every event at which a client or the upstream can end the stream, for each policy.
 #[test]
@@ -137,4 +137,36 @@ fn a_vm_that_is_gone_leaves_its_slots_to_others() {
     let later = get(&mut next, root);
     assert!(next.stream(later).upstream.is_complete);
     next.finish(later);
+}
+
+/// As in FAIL_RELOAD, and with a root of an old policy that lives for its streams.
+#[test]
+fn the_uploads_of_a_vm_that_is_gone_are_soon_shown_no_more() {
+    let world = World::shared();
+    let (mut gone, mut stays) = (Worker::new(&world), Worker::new(&world));
+    let root = gone.configure(&policy(UPLOADS)).unwrap();
+    let lost = post(&mut gone, root, "/items");
+    gone.body(lost, b"[1", false);
+    let old = stays.configure(&policy(UPLOADS)).unwrap();
+    let kept = post(&mut stays, old, "/items");
+    stays.body(kept, b"[1", false);
+    let open = || {
+        let world = world.borrow();
+        let gauge = |metric: &&Metric| metric.name.ends_with("sluicegate_uploads_open");
+        world.metrics.iter().find(gauge).unwrap().value
+    };
+    gone.pass(1_000);
+    stays.pass(1_000);
+    assert_eq!(open(), 2);
+    drop(gone);
+    let new = stays.configure(&policy(UPLOADS)).unwrap();
+    stays.pass(3_000);
+    assert_eq!(open(), 2);
+    stays.pass(3_000);
+    assert_eq!(open(), 1);
+    stays.finish(kept);
+    stays.remove(old);
+    assert_eq!(open(), 0, "at once");
+    stays.remove(new);
+    assert_eq!(world.borrow().gauges(), []);
 }

@@ -42,6 +42,11 @@ payloads:
   - { name: streamed, for: { routes: [\"/streamed/**\"] }, bytes: 300KB, decoded_bytes: 100MB }
 ";
 
+/// Bodies that are read while they stream, and nothing else that needs ticks.
+pub(crate) const UPLOADS: &str = "
+payloads: [{ name: streamed, bytes: 300KB, decoded_bytes: 100MB }]
+";
+
 /// Costs that the body and the response state, and a limit of successes.
 pub(crate) const COSTS: &str = "
 limits:

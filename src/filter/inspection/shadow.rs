@@ -50,8 +50,11 @@ impl Shadow {
         progress.unwrap_or(Progress::Idle)
     }
 
+    /// The body has ended. It needs no memory any more.
     pub(super) fn finish(&mut self) {
-        self.step(BodyMeter::finish);
+        if self.step(BodyMeter::finish).is_some() {
+            self.meter = Some(BodyMeter::unread());
+        }
     }
 
     /// The limit and the line, once, if the limit would have refused the body.

@@ -51,7 +51,7 @@ impl Proxy {
             policy,
             self.clone(),
             &[1; 16],
-            self.vm.bodies.clone(),
+            &self.vm.bodies,
             |kind, name: &str| self.define_metric(kind, name),
         )
         .unwrap();
