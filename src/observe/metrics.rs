@@ -223,6 +223,7 @@ impl Metrics {
             policy: &policy.name,
             define,
         };
+        let limits = || policy.limits.iter();
         // Without routes no path is refused.
         let has_routes = policy.routes.route_count() > 0;
         Self {
@@ -242,16 +243,8 @@ impl Metrics {
                 .iter()
                 .map(|limit| definer.payload(limit))
                 .collect(),
-            locks: policy
-                .limits
-                .iter()
-                .map(|limit| definer.locks(limit))
-                .collect(),
-            units: policy
-                .limits
-                .iter()
-                .map(|limit| definer.units(limit))
-                .collect(),
+            locks: limits().map(|limit| definer.locks(limit)).collect(),
+            units: limits().map(|limit| definer.units(limit)).collect(),
             refunds: policy.for_each_owner(|owner, name| definer.refunds(policy, owner, name)),
             paths: Ambiguity::ALL.map(|why| {
                 let labels = [(REASON, why.name())];

@@ -184,7 +184,9 @@ fn an_update_of_the_policy_loses_no_body_and_counts_none_twice() {
         let bytes = proxy.vm.bodies.held();
         assert_eq!(shown(&proxy), Uploads { open: 3, bytes });
     }
-    early.into_iter().for_each(|stream| end(&proxy, stream));
+    for stream in early {
+        end(&proxy, stream);
+    }
     // The last stream takes the root of the old policy with it, at once.
     old.flush_uploads(&proxy);
     assert_eq!(shown(&proxy).open, 1);
@@ -248,10 +250,12 @@ fn a_failure_of_the_host_is_a_fault_and_the_next_tick_repairs_it() {
     assert_eq!((proxy.data.reads.get(), shown(&proxy)), (reads, NONE));
 }
 
+type Streams = Vec<Stream<Proxy>>;
+
 /// One worker of a game: its VM, its policies with their open bodies, the newest last.
 struct Lane {
     proxy: Proxy,
-    policies: Vec<(Rc<Runtime<Proxy>>, Vec<Stream<Proxy>>)>,
+    policies: Vec<(Rc<Runtime<Proxy>>, Streams)>,
 }
 
 impl Lane {
