@@ -152,6 +152,12 @@ need_policy() {
   [[ -f $1 && -r $1 ]] || fail "POLICY=$1 is not a readable file"
 }
 
+# `need_entries FILE`: DIRECTORY names a file with more entries of the policy's directory; there is none
+# by default.
+need_entries() {
+  [[ -z $1 || (-f $1 && -r $1) ]] || fail "DIRECTORY=$1 is not a readable file"
+}
+
 # FILTERS alone names a file of HTTP filters; none is used by default.
 need_filters() {
   [[ -z $1 || (-f $1 && -r $1) ]] || fail "FILTERS=$1 is not a readable file"
@@ -317,15 +323,16 @@ write_whole() {
 #   listeners.yaml  the rest of the listener; if it changes, connections drain
 #   gateway.yaml    everything else, which Envoy reads once
 # EXTENSION is the path of the first for Envoy, and BOOTSTRAP are more flags for the last. The variable
-# `inspect` has the address of the listener for operators; there is none if it is empty. If the policy
-# is invalid, prints its errors.
+# `inspect` has the address of the listener for operators, and `entries` the file with more entries of
+# the directory; there is none if it is empty. If the policy is invalid, prints its errors.
 render_gateway() {
-  local directory=$1 policy=$2 common
-  common=(--policy "$2" --listen "$4" --wasm "$5" --extension "$6")
+  local directory=$1 policy=$2 more=() common
+  [[ -z $entries ]] || more=(--directory "$entries")
+  common=(--policy "$2" "${more[@]}" --listen "$4" --wasm "$5" --extension "$6")
   [[ -z $3 ]] || common+=(--filters "$3")
   [[ -z $inspect ]] || common+=(--inspect "$inspect")
-  "$sluicegate" check "$policy" >&2 || return 1
-  write_whole "$directory/extension.yaml.new" "$sluicegate" render extension --policy "$policy" --wasm "$5" &&
+  "$sluicegate" check "$policy" "${more[@]}" >&2 || return 1
+  write_whole "$directory/extension.yaml.new" "$sluicegate" render extension --policy "$policy" "${more[@]}" --wasm "$5" &&
     write_whole "$directory/listeners.yaml.new" "$sluicegate" render listeners "${common[@]}" &&
     write_whole "$directory/gateway.yaml.new" "$sluicegate" render envoy "${common[@]}" "${@:7}"
 }
@@ -349,8 +356,13 @@ write_settings() {
   } >"$directory/settings"
 }
 
-# `render_rules DIRECTORY POLICY`: writes the rules of Prometheus for a policy's limits.
-render_rules() { write_whole "$1/policy-rules.yaml" "$sluicegate" render prometheus-rules --policy "$2"; }
+# `render_rules DIRECTORY POLICY`: writes the rules of Prometheus for a policy's limits. The variable
+# `entries` is as for `render_gateway`.
+render_rules() {
+  local more=()
+  [[ -z $entries ]] || more=(--directory "$entries")
+  write_whole "$1/policy-rules.yaml" "$sluicegate" render prometheus-rules --policy "$2" "${more[@]}"
+}
 
 # `render_upstream FILE HOST:PORT`: writes the demo upstream's configuration with that address.
 render_upstream() {

@@ -3,6 +3,7 @@
 use crate::checkout::Checkout;
 use crate::harness::{Admin, Call, Client, demo_jwt, eventually, free_address, required, run};
 use crate::process::Process;
+use crate::scenarios::ALPHA;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 const KEY: &str = "demo-acme-1";
-/// The SHA-256 of it.
+/// The SHA-256 of the first key of alpha.
+const ALPHA_DIGEST: &str = "ba54deff28f001a6ec98a370ce0246907286b932bb26495b2355b203de62e685";
+/// The SHA-256 of `KEY`.
 const DIGEST: &str = "cd5d9af4ac9c9371182890c71242aa2b4e9ab957acd39aeeedae87b051314df8";
 const FILTERS: &str = "envoy/filters/session.yaml";
 
@@ -19,18 +22,19 @@ struct Running {
     checkout: Checkout,
     address: SocketAddr,
     admin: Admin,
+    operators: SocketAddr,
     child: Child,
 }
 
 impl Running {
     async fn start() -> Self {
         let [address, upstream, admin] = [free_address(), free_address(), free_address()];
-        let inspect = free_address();
+        let operators = free_address();
         let checkout = Checkout::new(vec![
             ("LISTEN", address.to_string()),
             ("UPSTREAM", upstream.to_string()),
             ("ADMIN", admin.to_string()),
-            ("INSPECT", inspect.to_string()),
+            ("INSPECT", operators.to_string()),
             ("ENVOY", required("ENVOY").display().to_string()),
         ]);
         // So slow that no unit returns during a test.
@@ -48,6 +52,7 @@ impl Running {
             checkout,
             address,
             admin: Admin::new(admin),
+            operators,
             child,
         };
         let what = format!("listens on {address}");
@@ -63,6 +68,14 @@ impl Running {
 
     fn output(&self) -> String {
         fs::read_to_string(self.checkout.path("output")).expect("the output")
+    }
+
+    /// What `sluicegate inspect` prints.
+    fn inspect(&self, values: &[&str]) -> String {
+        let mut command = Command::new(self.checkout.path("target/release/sluicegate"));
+        command.args(["inspect", "--at", &self.operators.to_string()]);
+        let output = command.args(values).output().expect("a program that runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     async fn draining(&self) -> u64 {
@@ -112,6 +125,19 @@ fn a_reload_reaches_open_connections_and_closes_none() {
         assert_eq!(answer.status, 429, "five were taken");
         let unchanged = checkout.succeeds("reload", &[]);
         assert!(unchanged.contains("applied"), "{unchanged}");
+
+        let keys = checkout.path("keys.csv");
+        let missing = checkout.fails("reload", &[("DIRECTORY", &*keys.to_string_lossy())]);
+        assert!(
+            missing.contains("keys.csv is not a readable file"),
+            "{missing}"
+        );
+        fs::write(&keys, format!("sha256,org\n{ALPHA_DIGEST},alpha\n")).expect("a file");
+        checkout.succeeds("reload", &[("DIRECTORY", &*keys.to_string_lossy())]);
+        let alpha = Call::get("/v2/things").bearer(ALPHA[0]);
+        assert_eq!(client.send(alpha).await.status, 200, "a key of the file");
+        let shown = gateway.inspect(&["org=alpha"]);
+        assert!(shown.contains("left     4 of 5;"), "{shown}");
 
         let since = gateway.admin.stat("http.gateway.downstream_cx_total").await - opened;
         assert_eq!((gateway.draining().await, since), (0, 0));

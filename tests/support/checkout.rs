@@ -52,6 +52,7 @@ impl Checkout {
             .env("MAKE", "true")
             .env_remove("POLICY")
             .env_remove("FILTERS")
+            .env_remove("DIRECTORY")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .envs(variables.iter().copied());
         command
