@@ -43,7 +43,7 @@ mapping! {
         /// The time between two exports, `1s` to `5m`.
         EVERY "every": Interval, optional "10s";
         /// The most series of this proxy at a time: combinations of a metric, a limit, a status and
-        /// the values of tags. What does not fit is counted under `otel.metric.overflow`.
+        /// the values of tags. Requests of other series are counted under `otel.metric.overflow`.
         SERIES_MAX "series_max": Count32<1, SERIES_MAX>, default SERIES_MAX_USUAL;
         /// Where usage goes: [to](#where-usage-goes).
         TO "to": Map<UsageTarget>, optional "`{ otlp: otel-collector }`";
