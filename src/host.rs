@@ -11,4 +11,4 @@ pub mod metadata;
 pub mod queue;
 pub mod shared;
 pub mod stream;
-mod wire;
+pub(crate) mod wire;

@@ -290,13 +290,13 @@ impl<D: SharedData> Runtime<D> {
     }
 
     /// Notes that something was not accepted.
-    fn note_failure(&self, export: &mut Export, host: &(impl Clock + Meter), why: &str) {
+    fn note_failure(&self, export: &mut Export, host: &(impl Clock + Meter), what: &str) {
         self.metrics.observe(host, Event::UsageFailed);
         let now = host.steady();
         if export.logged.is_none_or(|at| now.since(at) >= LOG_EVERY) {
             export.logged = Some(now);
             let policy = &self.policy.name;
-            warn!("policy {policy}: usage is not accepted and will be sent again: {why}");
+            warn!("policy {policy}: {what}");
         }
     }
 }

@@ -12,13 +12,13 @@ use crate::base::varint;
 
 /// The fields of a message, in the order of its bytes. Malformed bytes end them.
 #[derive(Clone)]
-pub(super) struct Fields<'m> {
+pub(crate) struct Fields<'m> {
     rest: &'m [u8],
 }
 
 /// The content of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Payload<'m> {
+pub(crate) enum Payload<'m> {
     Varint(u64),
     Fixed64(u64),
     /// A text, bytes or a message.
@@ -27,7 +27,7 @@ pub(super) enum Payload<'m> {
 }
 
 impl<'m> Fields<'m> {
-    pub(super) const fn of(message: &'m [u8]) -> Self {
+    pub(crate) const fn of(message: &'m [u8]) -> Self {
         Self { rest: message }
     }
 

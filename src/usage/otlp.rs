@@ -7,6 +7,7 @@ use super::protobuf::Message;
 use super::series::{OVERFLOW_TAG, Series, Tags};
 use super::table::{Point, Table};
 use crate::base::VERSION;
+use crate::host::wire::{Fields, Payload};
 use crate::policy::usage::RATIO;
 
 /// The service and the method of metrics by gRPC, and the path by HTTP.
@@ -34,6 +35,43 @@ pub struct Endpoint {
     pub path: &'static str,
     /// By gRPC.
     pub service: &'static str,
+}
+
+/// What a collector lacks of a message that it accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Data points or log records; 0 is a mere warning.
+    pub count: u64,
+    /// The reason, in the words of the collector.
+    pub why: String,
+}
+
+/// The most bytes of a collector's words.
+const WHY_BYTES_MAX: usize = 256;
+
+/// The `partial_success` of an answer, if it states one. By the specification nothing of the message
+/// may be sent again.
+#[must_use]
+pub fn partial_success(answer: &[u8]) -> Option<Rejected> {
+    let partial = Fields::of(answer).find_map(|field| match field {
+        (1, Payload::Bytes(partial)) => Some(partial),
+        _ => None,
+    })?;
+    let mut rejected = Rejected {
+        count: 0,
+        why: String::new(),
+    };
+    for field in Fields::of(partial) {
+        match field {
+            (1, Payload::Varint(count)) => rejected.count = count,
+            (2, Payload::Bytes(why)) => {
+                let why = why.get(..WHY_BYTES_MAX).unwrap_or(why);
+                rejected.why = String::from_utf8_lossy(why).into_owned();
+            }
+            _ => {}
+        }
+    }
+    (rejected.count > 0 || !rejected.why.is_empty()).then_some(rejected)
 }
 
 const SERVICE: &str = "sluicegate";
@@ -159,4 +197,35 @@ fn of_resource(node: &str, write: impl FnOnce(&mut Message)) -> Vec<u8> {
         });
     });
     request.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_what_the_collector_lacks() {
+        let rejected = |count, why: &str| {
+            Some(Rejected {
+                count,
+                why: why.to_owned(),
+            })
+        };
+        for (answer, expected) in [
+            (&b""[..], None),
+            (b"\x0a\x00", None),
+            (b"\x0a\x02\x08\x00", None),
+            (b"\x0a\x02\x08\x07", rejected(7, "")),
+            (b"\x0a\x04\x12\x02no", rejected(0, "no")),
+            (b"\x0a\x07\x08\xac\x02\x12\x02no", rejected(300, "no")),
+            (b"\x0a\x03\x12\x01\xff", rejected(0, "\u{fffd}")),
+            // Anything else.
+            (b"{}", None),
+            (b"\x0a\xff", None),
+        ] {
+            assert_eq!(partial_success(answer), expected, "{answer:?}");
+        }
+        let long = [&b"\x0a\xaf\x02\x12\xac\x02"[..], &[b'a'; 300]].concat();
+        assert_eq!(partial_success(&long).unwrap().why.len(), WHY_BYTES_MAX);
+    }
 }

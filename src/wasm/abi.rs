@@ -32,6 +32,7 @@ pub(super) enum Map {
 pub(super) enum Buffer {
     RequestBody = 0,
     CallResponseBody = 4,
+    GrpcMessage = 5,
     PluginConfiguration = 7,
 }
 

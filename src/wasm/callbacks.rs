@@ -78,8 +78,8 @@ extern "C" fn proxy_on_http_call_response(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_grpc_receive(root: u32, token: u32, _size: usize) {
-    contexts::on_grpc_end(root, token, 0);
+extern "C" fn proxy_on_grpc_receive(root: u32, token: u32, size: usize) {
+    contexts::on_grpc_message(root, token, size);
 }
 
 #[unsafe(no_mangle)]

@@ -106,7 +106,9 @@ pub(super) fn on_call(root: u32, token: u32, headers: usize, body_size: usize) {
             0 => Err("the connection was reset".to_owned()),
             _ => accepted(&abi::header(Map::CallResponseHeaders, ":status").unwrap_or_default()),
         };
-        if runtime.on_usage_call(&Envoy, UsageToken::Http(CallToken(token)), result) {
+        let body = |()| abi::bytes(Buffer::CallResponseBody, 0, body_size.min(CALL_BYTES_MAX));
+        let (token, result) = (UsageToken::Http(CallToken(token)), result.map(body));
+        if runtime.on_usage_call(&Envoy, token, result) {
             return;
         }
     }
@@ -126,11 +128,19 @@ pub(super) fn on_call(root: u32, token: u32, headers: usize, body_size: usize) {
     tick_as_needed(root, &runtime);
 }
 
+/// A gRPC call of a root has an answer of this size.
+pub(super) fn on_grpc_message(root: u32, token: u32, size: usize) {
+    if let Some(runtime) = runtime(root) {
+        let message = abi::bytes(Buffer::GrpcMessage, 0, size.min(CALL_BYTES_MAX));
+        runtime.on_usage_call(&Envoy, UsageToken::Grpc(CallToken(token)), Ok(message));
+    }
+}
+
 /// A gRPC call of a root has ended with this status.
 pub(super) fn on_grpc_end(root: u32, token: u32, status: u32) {
     if let Some(runtime) = runtime(root) {
         let result = match status {
-            0 => Ok(()),
+            0 => Ok(Vec::new()),
             other => Err(format!("the gRPC status is {other}")),
         };
         runtime.on_usage_call(&Envoy, UsageToken::Grpc(CallToken(token)), result);

@@ -119,6 +119,31 @@ fn an_outage_of_the_collector_loses_and_repeats_nothing() {
 }
 
 #[test]
+fn what_a_collector_lacks_is_reported_and_not_sent_again() {
+    for protocol in ["http", "grpc"] {
+        run(Process::make, async |bed: &TestBed| {
+            let collector = Collector::start().await;
+            let to = json!({ "otlp": "collector-of-usage", "protocol": protocol });
+            let policy = policy().with("/usage/to", to);
+            let gateway = open(bed, &policy, &collector).await;
+            collector.lack(3);
+            send(&gateway, &post("ann"), 50).await;
+            sum_is(&collector, USUAL, &[("user", "ann")], 50).await;
+            eventually("the log says what the collector lacks", async || {
+                let log = gateway.log();
+                let said = "the collector accepted usage without 3 points: quota!";
+                log.contains(said).then_some(())
+            })
+            .await;
+            assert!(failures(&gateway).await >= 1);
+            collector.lack(0);
+            send(&gateway, &post("ann"), 20).await;
+            sum_is(&collector, USUAL, &[("user", "ann")], 70).await;
+        });
+    }
+}
+
+#[test]
 fn what_finds_no_place_is_counted_without_its_tags() {
     run(Process::make, async |bed: &TestBed| {
         let collector = Collector::start().await;

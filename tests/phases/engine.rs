@@ -121,11 +121,15 @@ impl Worker {
                 continue;
             }
             if call.is_grpc {
+                let body = PARTIAL_SUCCESS.to_vec();
                 let (callback, last) = match call.token % 2 {
-                    0 => (Callback::GrpcReceive, 0_u32),
+                    0 => (Callback::GrpcReceive, body.len() as u32),
                     _ => (Callback::GrpcClose, 14),
                 };
+                let status = Vec::new();
+                self.vm.host_mut().call_response = CallResponse { status, body };
                 self.call::<_, ()>(callback, call.root, (call.root, call.token, last));
+                self.vm.host_mut().call_response = CallResponse::default();
                 self.after();
                 continue;
             }
@@ -144,6 +148,9 @@ impl Worker {
         }
     }
 }
+
+/// A collector that lacks one point.
+const PARTIAL_SUCCESS: &[u8] = &[0x0a, 6, 0x08, 1, 0x12, 2, b'n', b'o'];
 
 /// An engine that grants every take what it wants, for a minute.
 fn answer(call: &[u8], now: u64) -> Vec<u8> {

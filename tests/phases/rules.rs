@@ -67,6 +67,7 @@ pub(crate) const CALL_RESPONSE_HEADERS: u32 = 6;
 pub(crate) const REQUEST_BODY: u32 = 0;
 pub(crate) const RESPONSE_BODY: u32 = 1;
 pub(crate) const CALL_RESPONSE_BODY: u32 = 4;
+pub(crate) const GRPC_MESSAGE: u32 = 5;
 pub(crate) const VM_CONFIGURATION: u32 = 6;
 pub(crate) const PLUGIN_CONFIGURATION: u32 = 7;
 
@@ -165,6 +166,7 @@ fn buffer(kind: u32, at: Moment<'_>) -> Result<(), &'static str> {
         VM_CONFIGURATION => &[Callback::VmStart],
         PLUGIN_CONFIGURATION => &[Callback::Configure],
         CALL_RESPONSE_BODY => &[Callback::CallResponse],
+        GRPC_MESSAGE => &[Callback::GrpcReceive],
         _ => return Err("no such buffer"),
     };
     if at.is_own && callbacks.contains(&at.callback) {

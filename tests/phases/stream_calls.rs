@@ -8,8 +8,8 @@ use super::memory::{
     BAD_ARGUMENT, Module, NOT_FOUND, OK, deserialize, enter, give_or_fail, read, serialize, text,
 };
 use super::rules::{
-    CALL_RESPONSE_BODY, CALL_RESPONSE_HEADERS, Call, PLUGIN_CONFIGURATION, REQUEST_BODY,
-    REQUEST_HEADERS, RESPONSE_HEADERS, RESPONSE_TRAILERS,
+    CALL_RESPONSE_BODY, CALL_RESPONSE_HEADERS, Call, GRPC_MESSAGE, PLUGIN_CONFIGURATION,
+    REQUEST_BODY, REQUEST_HEADERS, RESPONSE_HEADERS, RESPONSE_TRAILERS,
 };
 use super::stream::{Pairs, Reply};
 
@@ -130,7 +130,7 @@ fn get_bytes(
         REQUEST_BODY if host.is_own() => host.stream().map(|stream| stream.part.clone()),
         REQUEST_BODY => host.stream().map(|stream| stream.kept.clone()),
         PLUGIN_CONFIGURATION => host.roots.get(&context).cloned(),
-        CALL_RESPONSE_BODY => Some(host.call_response.body.clone()),
+        CALL_RESPONSE_BODY | GRPC_MESSAGE => Some(host.call_response.body.clone()),
         _ => None,
     };
     let bytes = buffer.unwrap_or_default();

@@ -33,6 +33,8 @@ pub(crate) struct Collector {
 #[derive(Default)]
 struct State {
     is_refusing: bool,
+    /// The points that it says to lack.
+    lacks: u8,
     refused: Vec<Post>,
     accepted: Vec<Post>,
 }
@@ -82,6 +84,11 @@ impl Collector {
     /// Accepts nothing from now on, or everything again.
     pub(crate) fn refuse(&self, is_refusing: bool) {
         lock(&self.state).is_refusing = is_refusing;
+    }
+
+    /// Says from now on that it lacks so many points of each message; below 128.
+    pub(crate) fn lack(&self, points: u8) {
+        lock(&self.state).lacks = points;
     }
 
     /// All that it refused.
@@ -202,19 +209,25 @@ async fn answer(
     } else {
         state.accepted.push(post);
     }
+    // ExportMetricsServiceResponse { 1: { 1: rejected, 2: the reason } }
+    let message = match state.lacks {
+        0 => Vec::new(),
+        points => [&[0x0a, 10, 0x08, points, 0x12, 6], &b"quota!"[..]].concat(),
+    };
     drop(state);
     if is_grpc {
         let mut trailers = HeaderMap::new();
         let status = if is_refusing { 14 } else { 0 };
         trailers.insert("grpc-status", status.into());
-        let message = Full::new(Bytes::from_static(&[0; 5]));
+        let size = message.len() as u8;
+        let message = Full::new(Bytes::from([&[0, 0, 0, 0, size], &message[..]].concat()));
         let body = message.with_trailers(async move { Some(Ok(trailers)) });
         let response = Response::builder().header("content-type", "application/grpc");
         return response.body(body.boxed()).expect("a response");
     }
     let status = if is_refusing { 503 } else { 200 };
     let response = Response::builder().status(status);
-    let body = Full::new(Bytes::new()).boxed();
+    let body = Full::new(Bytes::from(message)).boxed();
     response.body(body).expect("a response")
 }
 

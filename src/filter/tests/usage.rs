@@ -194,7 +194,7 @@ fn a_change_of_the_policy_is_sent_once_by_whichever_worker() {
     let token = UsageToken::Http(CallToken(
         u32::try_from(proxy.usage_calls.borrow().len()).unwrap(),
     ));
-    assert!(second[1].on_usage_call(&proxy, token, Ok(())));
+    assert!(second[1].on_usage_call(&proxy, token, Ok(Vec::new())));
     for _ in 0..3 {
         proxy.wait(10);
         for worker in &second {
@@ -294,7 +294,7 @@ impl Game {
             accept(&mut self.collector, &body);
         }
         let answer = match what {
-            0 => Ok(()),
+            0 => Ok(Vec::new()),
             _ => Err("no answer".to_owned()),
         };
         let token = UsageToken::Http(CallToken(token));

@@ -7,8 +7,9 @@ use crate::host::shared::SharedData;
 use crate::host::shared::cell::{SharedCell, Update};
 use crate::host::stream::{UsageToken, Way};
 use crate::observe::Event;
-use crate::policy::usage::Usage;
+use crate::policy::usage::{Target, Usage};
 use crate::usage::change::{self, Change};
+use crate::usage::otlp::Rejected;
 use crate::usage::{Batch, Table, cloudevents, otlp, turn};
 
 /// The longest time that one call takes.
@@ -159,12 +160,13 @@ impl<D: SharedData> Runtime<D> {
         }
     }
 
-    /// The host reports the end of a call. Whether it was one for usage.
+    /// The host reports the end of a call, with its answer or the reason why there is none. Whether
+    /// it was one for usage.
     pub fn on_usage_call(
         &self,
         host: &impl UsageHost,
         token: UsageToken,
-        result: Result<(), String>,
+        result: Result<Vec<u8>, String>,
     ) -> bool {
         let (Some(usage), Some(export)) = (&self.policy.usage, &self.usage) else {
             return false;
@@ -173,9 +175,12 @@ impl<D: SharedData> Runtime<D> {
         let Some(sent) = export.calls.remove(&token) else {
             return false;
         };
-        if let Err(why) = result {
-            self.fail_usage(&mut export, usage, host, &sent, &why);
-            return true;
+        match result {
+            Ok(answer) => self.note_rejected(&mut export, usage, host, &answer),
+            Err(why) => {
+                self.fail_usage(&mut export, usage, host, &sent, &why);
+                return true;
+            }
         }
         match &sent.what {
             What::Batch(to) => {
@@ -208,6 +213,23 @@ impl<D: SharedData> Runtime<D> {
         true
     }
 
+    /// A part of something was not accepted. By OTLP's rules it is lost: the rest would be counted
+    /// twice if it were sent again.
+    fn note_rejected(
+        &self,
+        export: &mut Export,
+        usage: &Usage,
+        host: &impl UsageHost,
+        answer: &[u8],
+    ) {
+        if let Target::Otlp { .. } = usage.to
+            && let Some(Rejected { count, why }) = otlp::partial_success(answer)
+        {
+            let what = format!("the collector accepted usage without {count} points: {why}");
+            self.note_failure(export, host, &what);
+        }
+    }
+
     /// Something was not accepted: it is sent again.
     fn fail_usage(
         &self,
@@ -217,7 +239,8 @@ impl<D: SharedData> Runtime<D> {
         sent: &Sent,
         why: &str,
     ) {
-        self.note_failure(export, host, why);
+        let what = format!("usage is not accepted and will be sent again: {why}");
+        self.note_failure(export, host, &what);
         let key = match sent.what {
             What::Batch(_) => &export.keys.turn,
             What::Changes(_) => &export.keys.changes_turn,
