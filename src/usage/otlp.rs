@@ -49,8 +49,8 @@ pub struct Rejected {
 /// The most bytes of a collector's words.
 const WHY_BYTES_MAX: usize = 256;
 
-/// The `partial_success` of an answer, if it states one. By the specification nothing of the message
-/// may be sent again.
+/// The `partial_success` of an answer, if it states one. By the specification nothing of the
+/// message may be sent again.
 #[must_use]
 pub fn partial_success(answer: &[u8]) -> Option<Rejected> {
     let partial = Fields::of(answer).find_map(|field| match field {
