@@ -142,10 +142,7 @@ impl Envoy {
         offer(file, &[]);
         let source =
             json!({ "path_config_source": { "path": file }, "resource_api_version": "V3" });
-        let resources = json!({
-            "node": { "id": "bench", "cluster": "bench" },
-            "dynamic_resources": { "lds_config": source },
-        });
+        let resources = json!({ "dynamic_resources": { "lds_config": source } });
         Self::spawn(
             paths,
             resources,
@@ -157,6 +154,8 @@ impl Envoy {
         let admin = free_port();
         let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": admin } });
         bootstrap["admin"] = json!({ "address": address });
+        // Envoy needs it for all that it discovers.
+        bootstrap["node"] = json!({ "id": "bench", "cluster": "bench" });
         let file = paths.scratch.path().join("bootstrap.json");
         fs::write(&file, bootstrap.to_string()).unwrap();
         let mut command = Command::new(&paths.envoy);

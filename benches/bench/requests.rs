@@ -26,6 +26,7 @@ limits: [{ name: one, per: [api_key], bucket: { burst: 1000, refill: 1000/h } }]
 /// The same with six fields in the words of a policy.
 const WRITTEN: &str = "replies:
   fields:
+    family: none
     write:
       - { name: x-limit, value: \"{limit}\" }
       - { name: x-quota, value: \"{quota}\" }
