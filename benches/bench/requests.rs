@@ -36,8 +36,12 @@ const WRITTEN: &str = "replies:
       - { name: x-all, value: \"{remaining}/{quota};w={window}\" }
 ";
 
-/// Usage of each caller, which is merged and encoded each second, and waits for a collector.
-const USAGE: &str = "usage: { every: 1s, to: { otlp: nowhere }, tags: { org: org } }\n";
+/// Usage by limit: the cost within a request. It waits for a collector.
+const USAGE_BY_LIMIT: &str = "usage: { to: { otlp: nowhere } }\n";
+
+/// Usage of each caller: the table of the proxy has as many series, into which a worker merges what
+/// it counted each second.
+const USAGE: &str = "usage: { to: { otlp: nowhere }, tags: { org: org } }\n";
 
 /// One listener and its requests.
 struct Kind {
@@ -93,10 +97,14 @@ fn kinds(paths: &Paths) -> Vec<Kind> {
         policy: traffic.policy(paths),
         answer: 200,
     }));
-    kinds.push(Kind {
-        policy: first.policy_and(paths, "with-usage", USAGE),
-        ..other("preset enterprise-v2 with usage", Filter::Sluicegate)
-    });
+    for (name, usage) in [("by limit", USAGE_BY_LIMIT), ("by caller", USAGE)] {
+        let file = format!("with-usage-{}", name.replace(' ', "-"));
+        let name = format!("preset enterprise-v2 with usage {name}");
+        kinds.push(Kind {
+            policy: first.policy_and(paths, &file, usage),
+            ..other(&name, Filter::Sluicegate)
+        });
+    }
     kinds.push(Kind {
         policy: empty,
         answer: 429,
