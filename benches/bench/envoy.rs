@@ -154,6 +154,9 @@ impl Envoy {
         let admin = free_port();
         let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": admin } });
         bootstrap["admin"] = json!({ "address": address });
+        // As `render envoy` writes it.
+        bootstrap["memory_allocator_manager"] =
+            json!({ "bytes_to_release": 8_388_608, "memory_release_interval": "1s" });
         // Envoy needs it for all that it discovers.
         bootstrap["node"] = json!({ "id": "bench", "cluster": "bench" });
         let file = paths.scratch.path().join("bootstrap.json");
