@@ -12,6 +12,7 @@ mod leases;
 mod locks;
 mod replay;
 mod reservations;
+mod resets;
 
 use self::kinds::{Kind, for_each_kind};
 use self::replay::never_over_admits;
