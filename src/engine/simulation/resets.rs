@@ -5,13 +5,19 @@ use super::*;
 
 const QUOTA: u32 = 5;
 
+/// The time of the clock before and after something.
+#[derive(Clone, Copy, Debug)]
+struct Lasted {
+    begun: u64,
+    ended: u64,
+}
+
 /// The outcome of one worker.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Done {
     /// Requests that were admitted and did not fail.
-    served: u32,
-    /// Resets that removed a counter.
-    resets: u32,
+    served: Vec<Lasted>,
+    resets: Vec<Lasted>,
 }
 
 fn work(worker: &Worker, rule: Rule) -> Done {
@@ -19,24 +25,30 @@ fn work(worker: &Worker, rule: Rule) -> Done {
     let data = PredictingWorker::new(worker.clone(), Some(VersionPredictor::new(0)));
     let mut store = SharedStore::open(data, "demo", 200, &[9; 16]).unwrap();
     let key = store.keys().partition(b"one").finish();
+    let clock = || worker.call(|world| world.clock);
     // Charges of requests that are under way, and will fail.
     let mut failing = Vec::new();
-    for _ in 0..40 {
-        if worker.call(|world| world.below(12)) == 0 {
-            done.resets += u32::from(store.reset(&key).unwrap_or(false));
+    for _ in 0..60 {
+        let begun = clock();
+        if worker.call(|world| world.below(20)) == 0 {
+            store.reset(&key).unwrap();
+            let ended = clock();
+            done.resets.push(Lasted { begun, ended });
+            continue;
         }
         let check = LimitCheck::new(OWNER, key, rule, Cost::Now(1), FailureMode::Deny);
         let mut checks = [check];
-        let mut now = worker.call(|world| Timestamp::from_nanos(world.clock));
+        let mut now = Timestamp::from_nanos(begun);
         if decide(&mut store, worker, &mut checks, &mut now) == Verdict::Admit {
+            let ended = clock();
             match worker.call(|world| world.below(3)) {
                 0 => failing.extend(checks[0].charge),
-                _ => done.served += 1,
+                _ => done.served.push(Lasted { begun, ended }),
             }
         }
-        if failing.len() > 2 || worker.call(|world| world.below(4)) == 0 {
+        if failing.len() > 3 {
             for charge in failing.drain(..) {
-                let _ = store.refund(&key, &rule, &charge, worker);
+                store.refund(&key, &rule, &charge, worker).unwrap();
             }
         }
     }
@@ -44,9 +56,25 @@ fn work(worker: &Worker, rule: Rule) -> Done {
     done
 }
 
+/// The most requests that were surely served between two resets.
+fn most_between(mut resets: Vec<Lasted>, served: &[Lasted]) -> usize {
+    resets.sort_by_key(|reset| reset.begun);
+    let mut most = 0;
+    let mut from = 0;
+    for until in resets.iter().map(Some).chain([None]) {
+        let end = until.map_or(u64::MAX, |reset| reset.begun);
+        let between = served
+            .iter()
+            .filter(|sent| sent.begun > from && sent.ended < end);
+        most = most.max(between.count());
+        from = until.map_or(from, |reset| from.max(reset.ended));
+    }
+    most
+}
+
 #[test]
 fn no_reset_gives_more_than_the_quota_once_more() {
-    let mut resets = 0;
+    let (mut resets, mut saturated) = (0, 0);
     for_each_seed(0..300, |seed| {
         // Nothing is regained within a run.
         let hour = Span::from_seconds(3_600);
@@ -78,17 +106,18 @@ fn no_reset_gives_more_than_the_quota_once_more() {
             .into_iter()
             .map(|thread| thread.join().unwrap())
             .collect();
-        let served: u32 = all.iter().map(|done| done.served).sum();
-        let made: u32 = all.iter().map(|done| done.resets).sum();
-        resets += made;
+        let made: Vec<Lasted> = all.iter().flat_map(|done| done.resets.clone()).collect();
+        let served: Vec<Lasted> = all.into_iter().flat_map(|done| done.served).collect();
+        resets += made.len();
+        let most = most_between(made, &served);
         assert!(
-            served <= QUOTA * (made + 1),
-            "seed {seed}: {served} with {made} resets"
+            most <= QUOTA as usize,
+            "seed {seed}: {most} between two resets"
         );
-        assert!(
-            served >= QUOTA,
-            "seed {seed}: {served}, which a limit without refunds admits"
-        );
+        saturated += usize::from(most == QUOTA as usize);
     });
-    assert!(resets > 500, "{resets} resets");
+    assert!(
+        resets > 500 && saturated > 30,
+        "{resets} resets, {saturated}"
+    );
 }
