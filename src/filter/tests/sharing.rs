@@ -6,11 +6,13 @@ mod faults;
 use engine::Fleet;
 
 use super::limits::header;
+use crate::base::property::Property;
 use crate::base::time::Span;
 use crate::filter::sharing::CallResult;
 use crate::filter::stream::Flow;
 use crate::fleet::engine::Engine as _;
 use crate::fleet::take::{ProxyId, Rest, Take};
+use crate::host::fake::message::metadata;
 
 /// A quota of which something is taken in advance, and one of which each request asks.
 const LARGE: &str =
@@ -283,4 +285,33 @@ fn the_endpoint_states_what_the_engine_said_last() {
     );
     let reset = limit["reset"].as_u64().unwrap();
     assert!((55..=60).contains(&reset), "{body}");
+}
+
+#[test]
+fn an_operator_sees_what_the_engine_said_last_and_resets_nothing() {
+    let mut fleet = Fleet::new(&format!("  {SMALL}"));
+    fleet.send();
+    fleet.answer();
+    let role = serde_json::json!({ "sluicegate": { "role": "operator" } });
+    fleet.proxy.know(Property::RouteMetadata, metadata(&role));
+    let ask = |method: &[u8]| {
+        let path = &b"/sluicegate/limits/org?org=acme"[..];
+        let head = [(":method", method), (":path", path)];
+        let (_, flow) = fleet.proxy.send(&fleet.runtime, &head);
+        assert_eq!(flow, Flow::Stop);
+        let reply = fleet.proxy.replies.borrow_mut().pop().unwrap();
+        let body: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        (reply.status, body)
+    };
+    let (status, body) = ask(b"GET");
+    let limit = &body["limits"][0];
+    let shown = (status, &limit["remaining"], &limit["scope"]);
+    assert_eq!(shown, (200, &1.into(), &"global".into()), "{body}");
+    let (status, body) = ask(b"DELETE");
+    let advice = body["detail"].as_str().unwrap();
+    assert!(
+        status == 409 && advice.contains("with an override"),
+        "{advice}"
+    );
+    assert_eq!(ask(b"GET").1["limits"][0]["remaining"], 1);
 }
