@@ -24,6 +24,7 @@ use crate::policy::document::Node;
 use crate::policy::limits::Limit;
 use crate::policy::route::Route;
 use crate::policy::seats::SeatLimit;
+use crate::policy::usage::{Protocol, Target};
 use crate::store::record;
 use crate::store::shared::Geometry;
 use warnings::Warning;
@@ -42,7 +43,7 @@ pub(super) fn run(path: &Path, directory: &DirectoryArgs) -> Result<String, Fail
     };
     let name = path.display();
     let mut text = format!("{name}: ok: {}\n", summary(&policy));
-    if let Some(needs) = needs(&policy) {
+    for needs in needs(&policy) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name}: note: {needs}");
     }
@@ -142,15 +143,48 @@ fn endpoint(document: &Node, policy: &Policy) -> Option<Warning> {
 }
 
 /// The needs of a policy that Envoy's default configuration does not meet.
-fn needs(policy: &Policy) -> Option<String> {
-    policy.payloads.iter().any(|payload| payload.hold).then(|| {
+fn needs(policy: &Policy) -> Vec<String> {
+    let hold = policy.payloads.iter().any(|payload| payload.hold);
+    let hold = hold.then(|| {
         format!(
             "`hold` needs allow_on_headers_stop_iteration: true in the plugin's configuration and \
              per_connection_buffer_limit_bytes: {} or more in the listener's, as `render` writes \
              them",
             buffer_bytes(policy)
         )
-    })
+    });
+    let is_shared = policy.limits.iter().any(|limit| limit.shared.is_some());
+    let engine = policy.engine.as_ref().filter(|_| is_shared);
+    let engine = engine.map(|engine| {
+        format!(
+            "`scope: global` needs the cluster {} with a Redis or a Valkey, as `render envoy \
+             --engine` writes it",
+            engine.cluster
+        )
+    });
+    let usage = policy.usage.as_ref().map(|usage| needs_of_usage(&usage.to));
+    [hold, engine, usage].into_iter().flatten().collect()
+}
+
+fn needs_of_usage(to: &Target) -> String {
+    match to {
+        Target::Otlp { cluster, protocol } => {
+            let protocol = match protocol {
+                Protocol::Http => "HTTP",
+                Protocol::Grpc => "gRPC",
+            };
+            format!(
+                "`usage` needs the cluster {cluster} with a collector that takes OTLP over \
+                 {protocol}, as `render envoy --otlp` writes it"
+            )
+        }
+        Target::CloudEvents { cluster } => {
+            format!("`usage` needs the cluster {cluster} with a receiver of CloudEvents")
+        }
+        Target::Stats => "`usage` needs the rules of stats_tags for its labels, as `render envoy` \
+                          writes them"
+            .to_owned(),
+    }
 }
 
 /// The most bytes that one counter of the limit can take.

@@ -2,14 +2,21 @@
 
 use super::warnings::warnings;
 
+/// The warnings, after the note about the cluster.
 fn of(limit: &str, engine: &str) -> Vec<String> {
-    warnings(
+    let mut all = warnings(
         "unknown: anonymous",
         &format!(
             "limits: [{{ name: l, per: [], scope: global, {limit} }}]\n\
              store: {{ engine: {{ redis: e{engine} }} }}"
         ),
-    )
+    );
+    let note = all.remove(0);
+    assert!(
+        note.starts_with("-: note: `scope: global` needs the cluster e "),
+        "{note}"
+    );
+    all
 }
 
 #[test]

@@ -251,6 +251,10 @@ fn the_presets_have_no_warnings() {
             preset == "datocms",
             "{stdout}"
         );
+        let is_measured = stdout.contains("note: `usage` needs the cluster");
+        assert_eq!(is_measured, preset == "datadog", "{stdout}");
+        let is_shared = stdout.contains("note: `scope: global` needs the cluster");
+        assert_eq!(is_shared, preset == "enterprise-v2-fleet", "{stdout}");
     }
 }
 
