@@ -97,6 +97,15 @@ impl Address {
         self.port
     }
 
+    /// `HOST:PORT`, with an IPv6 address in brackets.
+    pub(super) fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
     /// Where this machine reaches a server that listens here.
     fn reached(&self) -> Self {
         let host = match self.host.parse::<IpAddr>() {

@@ -92,12 +92,7 @@ fn service(collector: &Address, policy: &Policy, signal: &str) -> String {
     let cluster = quoted(cluster);
     match protocol {
         Protocol::Http => {
-            let (host, port) = (&collector.host, collector.port);
-            let host = match host.contains(':') {
-                true => format!("[{host}]"),
-                false => host.clone(),
-            };
-            let uri = quoted(&format!("http://{host}:{port}/v1/{signal}"));
+            let uri = quoted(&format!("http://{}/v1/{signal}", collector.authority()));
             format!(
                 "http_service: {{ http_uri: {{ uri: {uri}, cluster: {cluster}, timeout: 5s }} }}"
             )

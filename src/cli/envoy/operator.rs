@@ -20,15 +20,6 @@ impl Address {
             )),
         }
     }
-
-    /// `HOST:PORT`, with an IPv6 address in brackets.
-    pub(in crate::cli) fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
 }
 
 /// The listener, as lines of a map without indentation.
