@@ -11,7 +11,6 @@ use crate::base::property::Property;
 use crate::host::queue::SharedQueue;
 use crate::host::shared::SharedData;
 use crate::host::stream::{Host, LocalReply};
-use crate::limit::Rule;
 use crate::observe::access_log::{self, Line};
 use crate::observe::{DecisionLabel, Event as Observed};
 use crate::reply::operator::{Described, Occupancy, misuse};
@@ -53,14 +52,10 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             None => DecisionLabel::Answered,
             Some(_) => DecisionLabel::Reset,
         };
-        let limit = match only {
-            Some(Owner::Counter(owner)) => policy.owner_name(owner),
-            Some(Owner::Pool(id)) => policy.pools.get(id).map(|pool| &*pool.scope.name),
-            None => None,
-        };
+        let limit = only.and_then(|owner| owner.scope(policy));
         let line = Line {
             decision,
-            limit,
+            limit: limit.map(|scope| &*scope.name),
             tier: None,
             engine: None,
             caller: &caller,
@@ -96,10 +91,6 @@ impl<D: SharedData + SharedQueue, H: Host> StreamCx<'_, D, H> {
             };
             described.check(owner)?
         };
-        // Other proxies would admit the units that they hold in addition to a full quota.
-        if matches!(check.rule, Rule::Lease(_)) {
-            return Err(Misuse::Shared);
-        }
         let reset = self
             .runtime
             .with_counters(self.host, |store| store.reset(&check.key));
@@ -145,10 +136,7 @@ fn values(stated: &Stated<'_>) -> String {
         text.push(' ');
         text.push_str(&String::from_utf8_lossy(name));
         text.push('=');
-        match value {
-            Some(value) => access_log::push_value(&mut text, value),
-            None => text.push('-'),
-        }
+        access_log::push_value(&mut text, value);
     }
     text
 }

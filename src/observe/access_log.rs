@@ -190,15 +190,17 @@ fn push_attributes(
         text.push(' ');
         text.push_str(policy.attributes.name(*attribute));
         text.push('=');
-        match caller.value(*attribute) {
-            Some(value) => push_value(text, value),
-            None => text.push('-'),
-        }
+        push_value(text, caller.value(*attribute));
     }
 }
 
-/// Appends a value, cut to a bound, so that it cannot end early.
-pub fn push_value(text: &mut String, value: &[u8]) {
-    let value = value.get(..VALUE_BYTES_MAX).unwrap_or(value);
-    text.extend(percent_encode(value, NOT_PLAIN));
+/// Appends a value, cut to a bound and so that it cannot end early; `-` for none.
+pub fn push_value(text: &mut String, value: Option<&[u8]>) {
+    match value {
+        Some(value) => {
+            let value = value.get(..VALUE_BYTES_MAX).unwrap_or(value);
+            text.extend(percent_encode(value, NOT_PLAIN));
+        }
+        None => text.push('-'),
+    }
 }

@@ -19,7 +19,7 @@ use crate::policy::scope::{KeyPart, Scope};
 use crate::policy::template::InstantForm;
 use crate::request::checks::look_at;
 use crate::request::identify::Caller;
-use crate::request::operator::{Misuse, Owner, Stated, names};
+use crate::request::operator::{Misuse, Owner, Stated, names, owners, scopes};
 use crate::store::key::LimitKeys;
 use crate::store::{LimitCheck, Peek};
 
@@ -88,11 +88,7 @@ impl<S: Peek> Described<'_, S> {
     ) -> Result<LocalReply, Misuse> {
         let (policy, mut needs) = (self.policy, Vec::new());
         let mut lists = [String::new(), String::new(), String::new()];
-        let limits = policy.limits.ids().map(CounterOwner::Limit);
-        let seats = policy.seats.ids().map(CounterOwner::Seats);
-        let counters = limits.chain(seats).map(Owner::Counter);
-        let all = counters.chain(policy.pools.ids().map(Owner::Pool));
-        for owner in all.filter(|owner| only.is_none_or(|only| only == *owner)) {
+        for owner in owners(policy).filter(|owner| only.is_none_or(|only| only == *owner)) {
             let [limits, seats, pools] = &mut lists;
             let written = match owner {
                 Owner::Counter(counter @ CounterOwner::Limit(_)) => self
@@ -134,21 +130,13 @@ impl<S: Peek> Described<'_, S> {
             if place > 0 {
                 body.push(',');
             }
-            string(&mut body, self.scope(*owner).map_or("", |it| &it.name));
+            string(&mut body, owner.scope(policy).map_or("", |it| &it.name));
             body.push(':');
             strings(&mut body, names.iter().map(|name| &**name));
         }
         body.push_str("}}\n");
         let details = if reset.is_some() { RESET } else { DETAILS };
         Ok(reply(200, details, "application/json", body))
-    }
-
-    fn scope(&self, owner: Owner) -> Option<&Scope> {
-        match owner {
-            Owner::Counter(CounterOwner::Limit(id)) => Some(&self.policy.limits.get(id)?.scope),
-            Owner::Counter(CounterOwner::Seats(id)) => Some(&self.policy.seats.get(id)?.scope),
-            Owner::Pool(id) => Some(&self.policy.pools.get(id)?.scope),
-        }
     }
 
     fn limit(&self, body: &mut String, mut check: LimitCheck, clock: &impl Clock) {
@@ -292,13 +280,10 @@ fn advice(why: &Misuse, policy: &Policy) -> String {
         Misuse::DoesNotApply => "the limit does not apply to a caller with these values",
         Misuse::Fault => "the counter cannot be read at the moment: try again",
         Misuse::UnknownLimit(name) => {
-            let limits = policy.limits.iter().map(|it| &*it.scope.name);
-            let seats = policy.seats.iter().map(|it| &*it.scope.name);
-            let pools = policy.pools.iter().map(|it| &*it.scope.name);
             return format!(
                 "the policy has no limit {}; it has: {}",
                 shown(name.as_bytes()),
-                listed(limits.chain(seats).chain(pools))
+                listed(scopes(policy).map(|scope| &*scope.name))
             );
         }
         Misuse::UnknownName(name) => {

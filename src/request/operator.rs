@@ -121,7 +121,9 @@ pub fn read<'q>(request: &'q Request, policy: &Policy) -> Result<(Wanted, Stated
     } else {
         let decoded = form_decode(name);
         let unknown = || Misuse::UnknownLimit(String::from_utf8_lossy(&decoded).into_owned());
-        Some(owner(policy, &decoded).ok_or_else(unknown)?)
+        let is_it = |scope: &Scope| scope.name.as_bytes() == &*decoded;
+        let found = owners(policy).find(|owner| owner.scope(policy).is_some_and(is_it));
+        Some(found.ok_or_else(unknown)?)
     };
     let wanted = match request.headers.first(":method").unwrap_or_default() {
         b"GET" | b"HEAD" => Wanted::Numbers(owner),
@@ -129,6 +131,7 @@ pub fn read<'q>(request: &'q Request, policy: &Policy) -> Result<(Wanted, Stated
             None => return Err(Misuse::NoLimit),
             Some(Owner::Pool(_)) => return Err(Misuse::Pool),
             Some(Owner::Counter(owner)) => {
+                // They would admit these in addition to a full quota.
                 if policy
                     .limit(owner)
                     .is_some_and(|limit| limit.shared.is_some())
@@ -143,21 +146,44 @@ pub fn read<'q>(request: &'q Request, policy: &Policy) -> Result<(Wanted, Stated
     Ok((wanted, Stated::read(request.query(), policy)?))
 }
 
-/// The limit, seat limit or pool of this name.
-fn owner(policy: &Policy, name: &[u8]) -> Option<Owner> {
-    let is_it = |scope: &Scope| scope.name.as_bytes() == name;
-    let mut limits = policy.limits.entries();
-    let mut seats = policy.seats.entries();
-    let mut pools = policy.pools.entries();
-    let limit = limits.find(|(_, it)| is_it(&it.scope));
-    let counter = limit.map(|(id, _)| CounterOwner::Limit(id)).or_else(|| {
-        let found = seats.find(|(_, it)| is_it(&it.scope));
-        found.map(|(id, _)| CounterOwner::Seats(id))
-    });
-    counter.map(Owner::Counter).or_else(|| {
-        let found = pools.find(|(_, it)| is_it(&it.scope));
-        found.map(|(id, _)| Owner::Pool(id))
-    })
+/// All limits, seat limits and pools.
+pub fn owners(policy: &Policy) -> impl Iterator<Item = Owner> + use<> {
+    let limits = policy.limits.ids().map(CounterOwner::Limit);
+    let seats = policy.seats.ids().map(CounterOwner::Seats);
+    let counters = limits.chain(seats).map(Owner::Counter);
+    counters.chain(policy.pools.ids().map(Owner::Pool))
+}
+
+/// The scopes of all of them.
+pub fn scopes(policy: &Policy) -> impl Iterator<Item = &Scope> {
+    owners(policy).filter_map(|owner| owner.scope(policy))
+}
+
+impl Owner {
+    /// Its scope, in its policy.
+    #[must_use]
+    pub fn scope(self, policy: &Policy) -> Option<&Scope> {
+        match self {
+            Self::Counter(CounterOwner::Limit(id)) => Some(&policy.limits.get(id)?.scope),
+            Self::Counter(CounterOwner::Seats(id)) => Some(&policy.seats.get(id)?.scope),
+            Self::Pool(id) => Some(&policy.pools.get(id)?.scope),
+        }
+    }
+
+    /// The attributes on which its numbers depend, besides those of its scope.
+    fn numbers_by(self, policy: &Policy) -> Option<Vec<AttributeId>> {
+        Some(match self {
+            Self::Counter(CounterOwner::Limit(id)) => {
+                let limit = policy.limits.get(id)?;
+                let selecting = limit.overrides.attributes();
+                selecting.chain(limit.number_attributes()).collect()
+            }
+            Self::Counter(CounterOwner::Seats(id)) => {
+                policy.seats.get(id)?.overrides.attributes().collect()
+            }
+            Self::Pool(id) => policy.pools.get(id)?.overrides.attributes().collect(),
+        })
+    }
 }
 
 impl<'q> Stated<'q> {
@@ -218,25 +244,8 @@ impl<'q> Stated<'q> {
     /// The names that a limit depends on and of which nothing is said.
     #[must_use]
     pub fn missing<'p>(&self, owner: Owner, policy: &'p Policy) -> Vec<&'p str> {
-        let (scope, more): (_, Vec<AttributeId>) = match owner {
-            Owner::Counter(CounterOwner::Limit(id)) => match policy.limits.get(id) {
-                Some(limit) => {
-                    let selecting = limit.overrides.attributes();
-                    (
-                        &limit.scope,
-                        selecting.chain(limit.number_attributes()).collect(),
-                    )
-                }
-                None => return Vec::new(),
-            },
-            Owner::Counter(CounterOwner::Seats(id)) => match policy.seats.get(id) {
-                Some(seats) => (&seats.scope, seats.overrides.attributes().collect()),
-                None => return Vec::new(),
-            },
-            Owner::Pool(id) => match policy.pools.get(id) {
-                Some(pool) => (&pool.scope, pool.overrides.attributes().collect()),
-                None => return Vec::new(),
-            },
+        let Some((scope, more)) = owner.scope(policy).zip(owner.numbers_by(policy)) else {
+            return Vec::new();
         };
         let parts = scope.per.iter().map(|part| part.name(&policy.attributes));
         let conditions = scope
@@ -270,12 +279,6 @@ impl<'q> Stated<'q> {
 pub fn names(policy: &Policy) -> impl Iterator<Item = &str> {
     let attributes = policy.attributes.iter();
     let attributes = attributes.map(|attribute| policy.attributes.name(attribute));
-    let limits = policy.limits.iter().map(|limit| &limit.scope);
-    let seats = policy.seats.iter().map(|seats| &seats.scope);
-    let pools = policy.pools.iter().map(|pool| &pool.scope);
-    let parts = limits
-        .chain(seats)
-        .chain(pools)
-        .flat_map(|scope| &scope.per);
+    let parts = scopes(policy).flat_map(|scope| &scope.per);
     attributes.chain(parts.map(|part| part.name(&policy.attributes)))
 }
