@@ -11,7 +11,7 @@ mod statements;
 use std::cell::Cell;
 
 use super::runtime::Runtime;
-use super::usage::LEAST;
+use super::usage::is_early;
 use crate::base::time::SteadyTime;
 use crate::host::shared::SharedData;
 use crate::host::stream::{Clock, Meter};
@@ -58,8 +58,7 @@ impl<D: SharedData> Runtime<D> {
             return;
         };
         let now = host.steady();
-        let is_early = |made: SteadyTime| now.since(made) < LEAST && made <= now;
-        if !statement.made.get().is_some_and(is_early) {
+        if !is_early(statement.made.get(), now) {
             self.state_uploads(statement, now, host);
         }
     }

@@ -32,7 +32,7 @@ use crate::usage::{
 pub const TICK: Span = Span::from_seconds(1);
 
 /// Two ticks of a root may be a little less apart.
-pub(super) const LEAST: Span = Span::from_nanos(900_000_000);
+const LEAST: Span = Span::from_nanos(900_000_000);
 
 /// How often the log says that usage is not accepted.
 const LOG_EVERY: Span = Span::from_seconds(60);
@@ -95,6 +95,11 @@ impl<'a> Outlet<'a> {
             Self::Http(cluster) | Self::Grpc(cluster) | Self::Events(cluster) => cluster,
         }
     }
+}
+
+/// Whether it is too early for what was done last at this time and is due at each tick.
+pub(super) fn is_early(last: Option<SteadyTime>, now: SteadyTime) -> bool {
+    last.is_some_and(|last| last <= now && now.since(last) < LEAST)
 }
 
 /// The keys in shared data; no policy name contains a point.
@@ -163,8 +168,7 @@ impl<D: SharedData> Runtime<D> {
         };
         let mut export = export.borrow_mut();
         let now = host.steady();
-        let is_early = |merged: SteadyTime| now.since(merged) < LEAST && merged <= now;
-        if export.merged.is_some_and(is_early) {
+        if is_early(export.merged, now) {
             return;
         }
         export.merged = Some(now);
