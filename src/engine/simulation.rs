@@ -10,11 +10,13 @@
 mod kinds;
 mod leases;
 mod locks;
+mod play;
 mod replay;
 mod reservations;
 mod resets;
 
 use self::kinds::{Kind, for_each_kind};
+use self::play::play;
 use self::replay::never_over_admits;
 
 use std::collections::{HashMap, HashSet};

@@ -90,6 +90,12 @@ fn every_request_is_counted_once_by_both_workers() {
     });
 }
 
+/// The policy with this protocol to the collector.
+fn policy_over(protocol: &str) -> Policy {
+    let to = json!({ "otlp": "collector-of-usage", "protocol": protocol });
+    policy().with("/usage/to", to)
+}
+
 async fn failures(gateway: &Gateway) -> u64 {
     let name = "sluicegate_usage_failed_total";
     gateway.admin.metric(name, &[("policy", "usage")]).await
@@ -100,9 +106,7 @@ fn an_outage_of_the_collector_loses_and_repeats_nothing() {
     for protocol in ["http", "grpc"] {
         run(Process::make, async |bed: &TestBed| {
             let collector = Collector::start().await;
-            let to = json!({ "otlp": "collector-of-usage", "protocol": protocol });
-            let policy = policy().with("/usage/to", to);
-            let gateway = open(bed, &policy, &collector).await;
+            let gateway = open(bed, &policy_over(protocol), &collector).await;
             send(&gateway, &post("ann"), 50).await;
             sum_is(&collector, USUAL, &[("user", "ann")], 50).await;
             collector.refuse(true);
@@ -123,9 +127,7 @@ fn what_a_collector_lacks_is_reported_and_not_sent_again() {
     for protocol in ["http", "grpc"] {
         run(Process::make, async |bed: &TestBed| {
             let collector = Collector::start().await;
-            let to = json!({ "otlp": "collector-of-usage", "protocol": protocol });
-            let policy = policy().with("/usage/to", to);
-            let gateway = open(bed, &policy, &collector).await;
+            let gateway = open(bed, &policy_over(protocol), &collector).await;
             collector.lack(3);
             send(&gateway, &post("ann"), 50).await;
             sum_is(&collector, USUAL, &[("user", "ann")], 50).await;

@@ -57,21 +57,9 @@ fn no_worker_admits_a_request_of_a_locked_key() {
             conflicts: [0, 5_000][seed as usize / 3 % 2],
             ..Rates::default()
         };
-        let clock = WallClock {
-            tick: [1_000_000, 50_000_000, 900_000_000][seed as usize / 6 % 3],
-            steps: 0,
-            elapsed: 0,
-            stepped: 0,
-        };
-        let threads: Vec<_> = World::new(seed, 2 + seed as usize % 3, START, rates, clock)
-            .ports()
-            .into_iter()
-            .map(|worker| std::thread::spawn(move || work(&worker, rule)))
-            .collect();
-        let all: Vec<Sent> = threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect();
+        let tick = [1_000_000, 50_000_000, 900_000_000][seed as usize / 6 % 3];
+        let all = play(seed, rates, tick, move |worker| work(worker, rule));
+        let all: Vec<Sent> = all.into_iter().flatten().collect();
         for lock in all.iter().filter(|sent| sent.locks) {
             locked += 1;
             // The lock began during the request that locked, so it surely holds from the end of

@@ -91,21 +91,7 @@ fn no_reset_gives_more_than_the_quota_once_more() {
             conflicts: [0, 5_000][seed as usize / 3 % 2],
             ..Rates::default()
         };
-        let clock = WallClock {
-            tick: 1_000_000,
-            steps: 0,
-            elapsed: 0,
-            stepped: 0,
-        };
-        let threads: Vec<_> = World::new(seed, 2 + seed as usize % 3, START, rates, clock)
-            .ports()
-            .into_iter()
-            .map(|worker| std::thread::spawn(move || work(&worker, rule)))
-            .collect();
-        let all: Vec<Done> = threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect();
+        let all = play(seed, rates, 1_000_000, move |worker| work(worker, rule));
         let made: Vec<Lasted> = all.iter().flat_map(|done| done.resets.clone()).collect();
         let served: Vec<Lasted> = all.into_iter().flat_map(|done| done.served).collect();
         resets += made.len();
